@@ -1,0 +1,39 @@
+"""What happened: one row an OAuth event, written in the transaction that causes it."""
+
+from django.conf import settings
+from django.db import models
+
+
+class Event(models.Model):
+    """Something that happened to a client, a consent or a grant. Holds names and ids, never a credential."""
+
+    class Kind(models.TextChoices):
+        CLIENT_REGISTERED = "client_registered", "Client registered"
+        SIGNED_IN = "signed_in", "Signed in"
+        SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
+        SIGNED_OUT = "signed_out", "Signed out"
+        CONSENT_GIVEN = "consent_given", "Consent given"
+        CONSENT_REFUSED = "consent_refused", "Consent refused"
+        GRANT_ISSUED = "grant_issued", "Grant issued"
+        GRANT_REFRESHED = "grant_refreshed", "Grant refreshed"
+        REFRESH_FORGIVEN = "refresh_forgiven", "Repeated refresh forgiven"
+        REFRESH_REUSED = "refresh_reused", "Spent refresh token used again"
+        CODE_REPLAYED = "code_replayed", "Authorization code used again"
+        GRANT_REVOKED = "grant_revoked", "Grant revoked"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    kind = models.CharField(max_length=32, choices=Kind.choices)
+    # The event outlives what it speaks of: rows are linked by value, and the user's link is cleared, not followed.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    client_id = models.CharField(max_length=2000, blank=True)
+    grant_id = models.BigIntegerField(null=True, blank=True, db_index=True)
+    resource = models.CharField(max_length=2000, blank=True)
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} ({self.client_id or 'no client'})"
