@@ -1,0 +1,55 @@
+"""Asking before an action is done: a page that says what will happen.
+
+Knows the admin's list actions; knows nothing of what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the page says: a title that ends with a question mark, what will happen, and the button's verb."""
+
+    title: str
+    consequences: Sequence[str]
+    button: str
+
+
+def ask(admin: ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any], question: Question) -> TemplateResponse | None:
+    """The page to answer with; None once the operator has confirmed it."""
+    if request.POST.get("confirmed") == "yes":
+        return None
+    across = request.POST.get("select_across", "0") == "1"
+    selected = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    count = queryset.count()
+    context = {
+        **admin.admin_site.each_context(request),
+        "title": question.title,
+        "opts": admin.opts,
+        "question": question,
+        "action": request.POST.getlist("action")[0],
+        "checkbox": ACTION_CHECKBOX_NAME,
+        # "All on every page" is asked for again as such: naming each row would exceed the limit of form fields.
+        "selected": selected[:1] if across else selected,
+        "select_across": "1" if across else "0",
+        "items": [str(item) for item in queryset[:_SHOWN]],
+        "unlisted": max(0, count - _SHOWN),
+    }
+    return TemplateResponse(request, "admin/confirm_action.html", context)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 client`, `2 clients`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

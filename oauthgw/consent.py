@@ -1,0 +1,134 @@
+"""Consent: the signed request that stands on the page, the decision, and what is remembered of it.
+
+The whole request is one signed value, so that nothing on the form can be swapped; a double click is the same decision twice. A consent is
+remembered only where the redirect cannot be borrowed by another program (RFC 8252 §8.6, RFC 9700 §4.1).
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core import signing
+from django.db import transaction
+from django.utils import timezone
+
+from oauthgw import codes, tokens
+from oauthgw.authorization import AuthorizationRequest, Bound
+from oauthgw.clients import redirects
+from oauthgw.journal.recorder import Kind, record
+from oauthgw.models import Client, Consent, Grant
+from oauthgw.resources import ProtectedResource
+
+MAX_AGE = 10 * 60  # seconds a person has to read the page
+_SALT = "oauthgw.consent"
+
+
+class Stale(Exception):
+    """The signed request is older than ten minutes, was altered, or belongs to another user or browser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One consent page: the request, and the nonce that makes its decision happen once."""
+
+    request: AuthorizationRequest
+    nonce: str
+
+
+def ask(request: AuthorizationRequest) -> Asked:
+    """A new question."""
+    return Asked(request, secrets.token_urlsafe(16))
+
+
+def sign(asked: Asked, user: AbstractBaseUser, browser: str) -> str:
+    """The one value of the form, bound to the user and to the browser (a digest of its cookie)."""
+    payload = {"request": asked.request.as_dict(), "nonce": asked.nonce, "user": user.pk, "browser": browser}
+    return signing.dumps(payload, salt=_SALT, compress=True)
+
+
+def unsign(value: str, user: AbstractBaseUser, browser: str) -> Asked:
+    """The question that was on the page. Raises Stale."""
+    try:
+        payload = signing.loads(value, salt=_SALT, max_age=MAX_AGE)
+        if (payload["user"], payload["browser"]) != (user.pk, browser):
+            raise Stale
+        return Asked(AuthorizationRequest.from_dict(payload["request"]), payload["nonce"])
+    except (signing.BadSignature, KeyError, TypeError, ValueError) as error:
+        raise Stale from error
+
+
+def stands(request: AuthorizationRequest, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> bool:
+    """Whether an earlier approval covers this request, so that the page may be skipped."""
+    if not redirects.is_website(request.redirect_uri):
+        return False  # any local program can present a public client id and listen on a loopback port or scheme
+    standing = Consent.objects.standing(user, client, resource.id)
+    return (
+        standing is not None
+        and redirects.host(request.redirect_uri) in standing.shown_hosts
+        and standing.digest == digest(request, client, resource)
+    )
+
+
+def digest(request: AuthorizationRequest, client: Client, resource: ProtectedResource) -> str:
+    """Of all that must stay as it was when the user said yes."""
+    facts = [
+        client.name,
+        sorted(client.redirect_uris.split()),
+        client.metadata.get("client_uri", ""),
+        client.metadata.get("jwks", ""),
+        client.metadata.get("jwks_uri", ""),
+        request.scope,
+        resource.id,
+    ]
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@transaction.atomic
+def approve(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource, *, impersonated: bool) -> str:
+    """The user's yes: remembered, and turned into the URL that carries the code. Raises codes.AlreadyRedeemed.
+
+    An impersonator's yes is not the user's: it is not remembered, and its grant cannot be refreshed.
+    """
+    if not impersonated:
+        _remember(asked, client, user, resource)
+    record(Kind.CONSENT_GIVEN, user=user, client_id=client.client_id, resource=resource.uri(asked.request.origin))
+    return continue_with_code(asked, client, user, resource, impersonated=impersonated)
+
+
+def _remember(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> None:
+    consent, _ = Consent.objects.get_or_create(
+        user_id=user.pk, client=client, resource_id=resource.id, defaults={"given_at": timezone.now(), "scope": asked.request.scope}
+    )
+    shown = redirects.host(asked.request.redirect_uri)
+    new_digest = digest(asked.request, client, resource)
+    known_hosts = consent.shown_hosts if consent.withdrawn_at is None and consent.digest == new_digest else []
+    consent.shown_hosts = sorted({*known_hosts, shown})
+    consent.digest, consent.resource, consent.scope = new_digest, resource.uri(asked.request.origin), asked.request.scope
+    consent.given_at, consent.withdrawn_at = timezone.now(), None
+    consent.save()
+
+
+def continue_with_code(
+    asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource, *, impersonated: bool = False
+) -> str:
+    """The URL that carries the code back to the client. Raises codes.AlreadyRedeemed."""
+    bound = Bound(resource.id, resource.uri(asked.request.origin))
+    code = codes.give(asked.request, client, user, bound, nonce=asked.nonce, may_refresh=not impersonated)
+    return asked.request.success_url(code.reveal())
+
+
+def refuse(asked: Asked, client: Client, user: AbstractBaseUser) -> str:
+    """The user's no: the URL that tells the client (RFC 6749 §4.1.2.1)."""
+    record(Kind.CONSENT_REFUSED, user=user, client_id=client.client_id)
+    return asked.request.error_url("access_denied", "The user did not approve the connection.")
+
+
+@transaction.atomic
+def withdraw(consent: Consent, reason: str, by: AbstractBaseUser | None = None) -> int:
+    """Takes a consent back and ends every code and grant that rests on it; returns how many grants ended."""
+    Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
+    codes.void(user_id=consent.user_id, application_id=consent.client_id, resource_id=consent.resource_id)
+    grants = Grant.objects.filter(user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
+    return tokens.revoke_all(grants, reason, by)

@@ -1,0 +1,89 @@
+"""Which browser this is: one random cookie that ties a sign-in or a consent to the browser that began it.
+
+Knows cookies; knows nothing of users. It outlives the session's changes of key, and proves nothing about who sits there.
+"""
+
+import secrets
+from re import compile as pattern
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from oauthgw.guard.conf import gateway
+from oauthgw.guard.sealed import b64, digest
+
+RANDOM_BYTES = 32
+MAX_AGE_SECONDS = 24 * 3600  # since last use; longer than anything that is bound to it
+PIN_SECONDS = 15 * 60
+
+_VALUE = pattern(r"[A-Za-z0-9_-]{43}")
+_TAG_LENGTH = 12
+
+
+def cookie_name() -> str:
+    """`__Host-` ties the cookie to this very host, path / and TLS, so that no sibling domain can plant it (RFC 6265bis §4.1.3)."""
+    return "__Host-browser" if gateway().secure else "gateway_browser"
+
+
+def read(request: HttpRequest) -> str | None:
+    """The browser's value; None when it has none yet, or something that was not made here."""
+    return _value(request, cookie_name())
+
+
+def digest_of(request: HttpRequest) -> str | None:
+    """What is stored or signed in place of the value; None when the browser has no cookie yet."""
+    value = read(request)
+    return None if value is None else digest(value)
+
+
+def ensure(request: HttpRequest, response: HttpResponseBase) -> str:
+    """The browser's value, made now if there is none. Sets the cookie either way, so that its life begins anew."""
+    value = read(request) or b64(secrets.token_bytes(RANDOM_BYTES))
+    _set(response, cookie_name(), value, MAX_AGE_SECONDS)
+    return value
+
+
+def pin(response: HttpResponseBase, value: str, state: str) -> None:
+    """Gives the browser this value a second time, under a name of this one attempt.
+
+    Tabs that a browser opens at once all come without a cookie; each answer sets another value and the last one stays. With its own
+    pin each attempt is still recognised. Needed only where `read` found nothing.
+    """
+    _set(response, _pin_name(state), value, PIN_SECONDS)
+
+
+def digests_for(request: HttpRequest, state: str) -> frozenset[str]:
+    """Every digest under which this browser may have begun the attempt with this `state`."""
+    values = (read(request), _value(request, _pin_name(state)))
+    return frozenset(digest(value) for value in values if value is not None)
+
+
+def unpin(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
+    """Takes the attempt's pin away, if there is one."""
+    if _pin_name(state) in request.COOKIES:
+        _delete(response, _pin_name(state))
+
+
+def forget(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Makes the browser a new one: nothing begun before can be finished."""
+    for name in request.COOKIES:
+        if name == cookie_name() or name.startswith(f"{cookie_name()}-"):
+            _delete(response, name)
+
+
+def _pin_name(state: str) -> str:
+    return f"{cookie_name()}-{digest(state)[:_TAG_LENGTH]}"
+
+
+def _value(request: HttpRequest, name: str) -> str | None:
+    value = request.COOKIES.get(name, "")
+    return value if _VALUE.fullmatch(value) else None
+
+
+def _set(response: HttpResponseBase, name: str, value: str, max_age: int) -> None:
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=gateway().secure, httponly=True, samesite="Lax")
+
+
+def _delete(response: HttpResponseBase, name: str) -> None:
+    # Not delete_cookie(): a browser ignores the removal of a __Host- cookie that is not itself Secure.
+    _set(response, name, "", 0)

@@ -1,0 +1,19 @@
+"""The authorization server's tables."""
+
+from oauthgw.models.client import Client
+from oauthgw.models.consent import Consent
+from oauthgw.models.identity import Identity, SignIn
+from oauthgw.models.tokens import AccessToken, AuthorizationCode, DeviceGrant, Grant, IDToken, RefreshToken
+
+__all__ = [
+    "AccessToken",
+    "AuthorizationCode",
+    "Client",
+    "Consent",
+    "DeviceGrant",
+    "Grant",
+    "IDToken",
+    "Identity",
+    "RefreshToken",
+    "SignIn",
+]

@@ -1,0 +1,67 @@
+"""The OAuth client: django-oauth-toolkit's Application, with what MCP clients register and operators decide."""
+
+from typing import Any
+
+from django.db import models
+from django.urls import reverse
+from oauth2_provider.models import AbstractApplication
+
+from oauthgw.clients import redirects
+
+
+class Client(AbstractApplication):
+    """A registered client (RFC 6749 §2, RFC 7591 §2)."""
+
+    class AuthMethod(models.TextChoices):
+        """How the client proves itself at the token endpoint (RFC 7591 §2)."""
+
+        NONE = "none", "None (public client)"
+        BASIC = "client_secret_basic", "Secret in the Authorization header"
+        POST = "client_secret_post", "Secret in the request body"
+
+    # A client ID metadata document's URL is its client_id, and redirect URIs may have 2,000 characters: so may this.
+    client_id = models.CharField("client ID", max_length=2000, unique=True)
+    grant_types = models.JSONField(default=list, help_text="The grant types kept at registration.")
+    token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod.choices, default=AuthMethod.NONE)
+    scope = models.CharField(max_length=200, blank=True, help_text="The scopes kept at registration, separated by spaces.")
+    metadata = models.JSONField(default=dict, blank=True, help_text="What else the client said of itself; answered, never trusted.")
+    approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator vouched for this client.")
+    disabled_at = models.DateTimeField(null=True, blank=True, help_text="When an operator switched this client off.")
+
+    class Meta:
+        ordering = ["-created"]
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(client_id=""), name="client_has_an_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.client_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("admin:oauthgw_client_change", args=[self.pk])
+
+    @property
+    def is_confidential(self) -> bool:
+        return bool(self.client_type == self.CLIENT_CONFIDENTIAL)
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """Whether an operator vouches for this client, who then may be redirected with errors and is not called unverified."""
+        return self.approved_at is not None
+
+    def redirect_uri_allowed(self, uri: str) -> bool:
+        return any(redirects.matches(uri, known) for known in self.redirect_uris.split())
+
+    def get_allowed_schemes(self) -> list[str]:
+        return [redirects.scheme(uri) for uri in self.redirect_uris.split()]
+
+    def allows_grant_type(self, *grant_types: str) -> bool:
+        """One grant is offered here, with its refresh tokens (OAuth 2.1 §4.1, §4.3); DOT asks under its own names."""
+        return self.GRANT_AUTHORIZATION_CODE in grant_types
+
+    def is_usable(self, request: Any) -> bool:
+        return self.disabled_at is None
+
+    def clean(self) -> None:
+        """The same rules as at registration; DOT's own would refuse custom schemes and loopback redirects."""
+        redirects.validate_all(self.redirect_uris.split())

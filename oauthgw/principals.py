@@ -1,0 +1,103 @@
+"""Who is calling: a bearer token becomes a Principal, or nothing.
+
+The only module that decides whose token it is. Knows tokens, grants, clients and users; knows nothing of routes, HTTP or upstreams.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+
+from oauthgw import tokens
+from oauthgw.guard.database import in_database
+from oauthgw.guard.sealed import digest
+from oauthgw.models import AccessToken
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user, through a client, on one resource. `expires_at` is in Unix seconds."""
+
+    user_id: int
+    subject: str
+    client_id: str
+    grant_id: int
+    resource_id: int
+    resource: str
+    scope: frozenset[str]
+    expires_at: float
+    organization: str
+    role: str
+    permissions: frozenset[str]
+
+
+async def resolve(token: str, resource_id: int) -> Principal | None:
+    """Whose access token for this resource it is.
+
+    None when it is unknown, expired, revoked or bound to another resource, or when its client or user is switched off. Resources are
+    compared by id, so that a renamed route strands nobody (RFC 8707 §2, MCP 2026-07-28 "Token Handling").
+
+    Raises DatabaseUnavailable when the store does not answer: an outage must never look like a sign-out.
+    """
+    if not tokens.looks_like_access_token(token):  # the checksum refuses junk without a look-up
+        return None
+    return await in_database(resolve_now, token, resource_id)
+
+
+def resolve_now(token: str, resource_id: int) -> Principal | None:
+    """The same, blocking."""
+    return _resolve(digest(token), resource_id)
+
+
+_COLUMNS = (
+    "id",
+    "expires",
+    "accepted_at",
+    "user_id",
+    "application__client_id",
+    "grant_id",
+    "grant__resource",
+    "scope",
+    "user__username",
+    "user__identity__subject",
+    "user__identity__organization_id",
+    "user__identity__role",
+    "user__identity__permissions",
+)
+
+
+def _resolve(token_digest: str, resource_id: int) -> Principal | None:
+    now = timezone.now()
+    row: dict[str, Any] | None = (
+        AccessToken.objects.filter(
+            Q(grant__expires_at=None) | Q(grant__expires_at__gt=now),
+            token_checksum=token_digest,
+            expires__gt=now,
+            grant__resource_id=resource_id,
+            grant__revoked_at=None,
+            application__disabled_at=None,
+            user__is_active=True,
+        )
+        .order_by()
+        .values(*_COLUMNS)
+        .first()
+    )
+    if row is None:
+        return None
+    if row["accepted_at"] is None:
+        # Once a token: refreshing asks whether an answer ever arrived, and this is how it did.
+        AccessToken.objects.filter(pk=row["id"], accepted_at=None).update(accepted_at=now)
+    return Principal(
+        user_id=row["user_id"],
+        subject=row["user__identity__subject"] or row["user__username"],
+        client_id=row["application__client_id"],
+        grant_id=row["grant_id"],
+        resource_id=resource_id,
+        resource=row["grant__resource"],
+        scope=frozenset(row["scope"].split()),
+        expires_at=row["expires"].timestamp(),
+        organization=row["user__identity__organization_id"] or "",
+        role=row["user__identity__role"] or "",
+        permissions=frozenset(row["user__identity__permissions"] or ()),
+    )
