@@ -1,0 +1,61 @@
+"""The form in which an operator describes a route.
+
+Header values go in and never come out: not when the page is opened, and not when a mistake elsewhere brings it back.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from mcp_routes import upstream
+from mcp_routes.models import McpRoute
+
+if TYPE_CHECKING:
+    _RouteForm = forms.ModelForm[McpRoute]
+else:
+    _RouteForm = forms.ModelForm
+
+
+class WriteOnlyTextarea(forms.Textarea):
+    """A text area that renders empty, whatever was stored or sent."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class RouteForm(_RouteForm):
+    headers = forms.CharField(
+        label="Fixed headers",
+        required=False,
+        strip=False,
+        widget=WriteOnlyTextarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"}),
+        help_text="One “Name: value” a line. Stored encrypted and never shown again; what you enter replaces all stored headers, "
+        "an empty field keeps them.",
+    )
+    remove_headers = forms.BooleanField(label="Remove the stored headers", required=False)
+
+    class Meta:
+        model = McpRoute
+        fields = ("slug", "name", "description", "upstream_url", "auth_mode", "access_token_ttl", "enabled")
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and self.errors and self._were_typed() and "headers" not in self.errors:
+            self.add_error("headers", "Enter the headers again: what you typed is not shown back.")
+
+    def clean_headers(self) -> dict[str, str]:
+        return upstream.parse_headers(self.cleaned_data["headers"].splitlines())
+
+    def clean(self) -> dict[str, Any]:
+        """Puts the headers into the route, so that its own rules see the whole."""
+        super().clean()
+        headers, remove = self.cleaned_data.get("headers"), self.cleaned_data.get("remove_headers")
+        if headers and remove:
+            raise ValidationError({"remove_headers": "Either enter new headers, which replace the stored ones, or remove them."})
+        if headers or remove:
+            self.instance.set_headers(headers or {})
+        return self.cleaned_data
+
+    def _were_typed(self) -> bool:
+        return bool(str(self.data.get(self.add_prefix("headers"), "")).strip())

@@ -1,0 +1,225 @@
+"""One MCP request from top to bottom: who is calling, what is asked, and the upstream's answer.
+
+The table of contents of the data plane: each step's detail is in the module it names.
+"""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from mcp_routes import snapshot
+from mcp_routes.models.route import SLUG
+from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, upstream
+from mcp_routes.proxy.headers import Receive, Scope, Send
+from mcp_routes.proxy.refusals import Refusal, challenge, refuse
+from oauthgw import principals
+from oauthgw.guard import origin
+from oauthgw.guard.conf import gateway
+from oauthgw.guard.database import DatabaseUnavailable
+from oauthgw.guard.sealed import Unsealable
+from oauthgw.guard.secret import Secret
+from oauthgw.principals import Principal
+
+_PATH = re.compile(rf"/mcp/({SLUG})/?")
+_BEARER = re.compile(r"bearer +(.+)", re.IGNORECASE)  # RFC 9110 §11.1: a scheme's case does not matter
+_LOOPBACK_PAGE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
+_BODY_SECONDS = 60  # for a body to arrive; whoever sends slower holds memory and a connection
+_STALE_SECONDS = 0.5  # after which a token that was good is asked about again
+_PREFLIGHT = [
+    (b"access-control-allow-methods", refusals.METHODS.encode()),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, *",
+    ),  # the wildcard does not cover Authorization (Fetch, "CORS-preflight fetch")
+    (b"access-control-max-age", b"7200"),
+]
+
+
+class ClientLeft(Exception):
+    """The client went away before its request was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was posted (`content` is None for GET and DELETE), and in which era."""
+
+    content: bytes | None
+    body: messages.Body
+    modern: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that may be relayed. `session` is the upstream's own id."""
+
+    route: snapshot.Route
+    principal: Principal
+    asked: Asked
+    session: str | None
+
+
+async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    """One MCP request, from bearer token to upstream answer (MCP 2025-03-26 to 2026-07-28, Streamable HTTP)."""
+    pages = [headers.text(value).lower() for name, value in scope["headers"] if name == b"origin"]
+    if len(pages) > 1 or not all(_may_call(page) for page in pages):
+        return await refuse(headers.shared_with(None, send), refusals.FOREIGN_ORIGIN)
+    send = headers.shared_with(pages[0] if pages else None, send)
+    try:
+        path = _PATH.fullmatch(scope["path"])
+        route = await snapshot.find(path[1]) if path else None
+        if route is None:
+            return await refuse(send, refusals.UNKNOWN_ROUTE)
+        if scope["method"] == "OPTIONS":
+            return await _preflight(send)
+        admitted = await _admit(scope, receive, route)
+    except DatabaseUnavailable as outage:
+        body = await _body_of(scope, receive)
+        return await refuse(send, refusals.UNAVAILABLE.answering(body), reason=f"the database does not answer: {outage}")
+    if isinstance(admitted, Refusal):
+        return await refuse(send, admitted)
+    await relay.while_connected(receive, _exchange(scope, admitted, send))
+
+
+async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call | Refusal:
+    """Everything that is asked before the upstream is."""
+    if scope["method"] not in ("POST", "GET", "DELETE"):
+        return refusals.WRONG_METHOD
+    if headers.repeated(scope["headers"]):
+        return refusals.REPEATED_HEADER
+    token = _bearer(scope)
+    if token is None:
+        return challenge(refusals.NO_TOKEN, _metadata_url(scope, route))
+    principal = await principals.resolve(token, route.id)  # by the route's id: a renamed slug strands nobody
+    if principal is None:
+        return challenge(refusals.INVALID_TOKEN, _metadata_url(scope, route))
+    began = time.monotonic()
+    asked = await _asked(scope, receive)
+    if isinstance(asked, Refusal):
+        return asked
+    if time.monotonic() - began > _STALE_SECONDS:  # it may have been revoked while the body was on its way
+        try:
+            principal = await principals.resolve(token, route.id)
+        except DatabaseUnavailable:
+            return refusals.UNAVAILABLE.answering(asked.body)  # here, where the body has been read
+        if principal is None:
+            return challenge(refusals.INVALID_TOKEN, _metadata_url(scope, route))
+    signed = None if asked.modern else headers.one(scope["headers"], headers.SESSION)
+    session = None if signed is None else sessions.open_signed(signed, principal)
+    if signed is not None and session is None:
+        return refusals.UNKNOWN_SESSION.answering(asked.body)
+    return Call(route, principal, asked, session)
+
+
+async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
+    """The body, bounded, read, and in agreement with its headers where the era wants that."""
+    content, body = None, messages.NOTHING
+    if scope["method"] == "POST":
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                content = await _content(scope, receive)
+        except TimeoutError:
+            return refusals.TOO_SLOW
+        if content is None:
+            return refusals.TOO_LARGE
+        try:
+            body = messages.read(content)
+        except messages.Unreadable as unreadable:
+            return refusals.NOT_JSON if unreadable.code == messages.NOT_JSON else refusals.NOT_JSON_RPC
+    modern = revisions.is_modern(headers.one(scope["headers"], headers.VERSION), body)
+    if modern and body.is_batch:
+        return refusals.MODERN_BATCH.answering(body)
+    for message in body.messages if modern else ():
+        differing = revisions.disagreement(scope["headers"], message)
+        if differing is not None:
+            return refusals.mismatch(differing).answering(body)
+    return Asked(content, body, modern)
+
+
+async def _exchange(scope: Scope, call: Call, send: Send) -> None:
+    """Asks the upstream and passes its answer back."""
+    try:
+        dropped = revisions.dropped(call.asked.modern, call.asked.body)
+        passed = headers.to_upstream(scope["headers"], dropped, call.session, _own_headers(call.route))
+        answer = await upstream.ask(scope["method"], call.route, passed, call.asked.content)
+        try:
+            await relay.relay(answer, _answered(answer.raw_headers, call), send)
+        finally:
+            answer.close()  # a connection whose answer was read to its end is back in the pool by now
+    except upstream.UpstreamFault as fault:
+        await refuse(send, fault.refusal.answering(call.asked.body), reason=f"route {call.route.slug}: {fault}")
+
+
+def _own_headers(route: snapshot.Route) -> dict[str, Secret]:
+    """What the route adds for its upstream."""
+    try:
+        return route.headers()
+    except Unsealable as error:
+        raise upstream.UpstreamFault(refusals.UPSTREAM_FAULT, "no configured key opens the route's headers") from error
+
+
+def _answered(raw: headers.RawHeaders, call: Call) -> list[tuple[bytes, bytes]]:
+    """The upstream's headers as this client gets them: its session id signed, or dropped where the era knows no sessions."""
+    passed = headers.to_client(raw)
+    session = headers.one(((name.lower(), value) for name, value in raw), headers.SESSION)
+    if session is None or call.asked.modern:
+        return passed
+    if not sessions.is_valid(session):
+        raise upstream.UpstreamFault(refusals.UPSTREAM_FAULT, "the upstream's session id is not visible ASCII")
+    return [*passed, (headers.SESSION, sessions.sign(session, call.principal).encode())]
+
+
+def _may_call(page: str) -> bool:
+    """Whether a page of this origin may call: DNS rebinding would let any page reach a gateway on the same machine or network."""
+    if gateway().allowed_origins:
+        return page in gateway().allowed_origins
+    is_own = page != "" and page == gateway().origin  # unset on a laptop, where loopback covers it
+    return is_own or _LOOPBACK_PAGE.fullmatch(page) is not None
+
+
+async def _preflight(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _bearer(scope: Scope) -> str | None:
+    """The token of the Authorization header; None with one in the query, where every log on the way has seen it (RFC 9700 §4.3.2)."""
+    if any(name == "access_token" for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)):
+        return None
+    found = _BEARER.fullmatch(headers.one(scope["headers"], b"authorization") or "")
+    return found[1] if found else None
+
+
+def _metadata_url(scope: Scope, route: snapshot.Route) -> str:
+    at = origin.of_host(headers.one(scope["headers"], b"host") or "")
+    return f"{at}/.well-known/oauth-protected-resource/mcp/{route.slug}"
+
+
+async def _content(scope: Scope, receive: Receive) -> bytes | None:
+    """The posted bytes; None when there are more than `MCP_MAX_BODY_BYTES`. Raises ClientLeft."""
+    limit = gateway().max_body_bytes
+    announced = headers.one(scope["headers"], b"content-length") or ""
+    if announced.isdigit() and int(announced) > limit:
+        return None
+    content = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        content += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(content) > limit:
+            return None
+    return bytes(content)
+
+
+async def _body_of(scope: Scope, receive: Receive) -> messages.Body:
+    """What was posted with a request that is refused before its body was read, so that the refusal carries its id."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            content = await _content(scope, receive) if scope["method"] == "POST" else None
+        return messages.read(content) if content else messages.NOTHING
+    except (messages.Unreadable, TimeoutError):
+        return messages.NOTHING

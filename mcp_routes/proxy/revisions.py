@@ -1,0 +1,67 @@
+"""All that differs between the eras of MCP on the wire.
+
+"Modern" is revision 2026-07-28 and later: no sessions, no batches, and headers that mirror the body. Everything before is the old era.
+Source: MCP 2026-07-28, Streamable HTTP, "Request Metadata" and "Backward Compatibility".
+"""
+
+import base64
+import binascii
+import re
+
+from mcp_routes.proxy import headers
+from mcp_routes.proxy.messages import Body, Posted
+
+_FIRST_MODERN = "2026-07-28"
+_REVISION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
+_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+# An old-era upstream does not check them against the body, so nothing behind us may be led by them.
+_MIRRORS = frozenset((headers.METHOD, headers.NAME))
+
+
+def is_modern(version: str | None, body: Body) -> bool:
+    """Whether the `MCP-Protocol-Version` header or any message of the body names a modern revision."""
+    return any(_modern(named) for named in (version, *(message.version for message in body.messages)))
+
+
+def _modern(version: str | None) -> bool:
+    return version is not None and _REVISION.fullmatch(version) is not None and version >= _FIRST_MODERN
+
+
+def dropped(modern: bool, body: Body) -> frozenset[bytes]:
+    """The headers of MCP's own that do not pass to the upstream (the session id has its own way): mirrors that nobody compared."""
+    compared = modern and any(message.id is not None for message in body.messages)
+    return frozenset() if compared else _MIRRORS
+
+
+def disagreement(request_headers: headers.RawHeaders, message: Posted) -> str | None:
+    """The header that is missing or differs from the body of a modern request, by its name; None when all agree.
+
+    Notifications need no headers, so only requests are judged ("Server Validation").
+    """
+    if message.id is None:
+        return None
+    if headers.one(request_headers, headers.VERSION) != message.version:
+        return "MCP-Protocol-Version"
+    if headers.one(request_headers, headers.METHOD) != message.method:
+        return "Mcp-Method"
+    source = _NAMED_BY.get(message.method or "")
+    if source is not None:
+        wanted = message.name if source == "name" else message.uri
+        sent = headers.one(request_headers, headers.NAME)
+        if wanted is None or sent is None or not sent.isascii() or decoded(sent) != wanted:
+            return "Mcp-Name"
+    return None
+
+
+def decoded(value: str) -> str | None:
+    """A mirrored header's value after the base64 sentinel ("Value Encoding"); None when the encoding is broken or not canonical."""
+    sentinel = _SENTINEL.fullmatch(value)
+    if sentinel is None:
+        return value
+    try:
+        data = base64.b64decode(sentinel[1], validate=True)
+        return data.decode() if base64.b64encode(data).decode() == sentinel[1] else None
+    except (binascii.Error, ValueError):  # ValueError: not ASCII, or not UTF-8 inside
+        return None

@@ -1,0 +1,40 @@
+"""What a removed route leaves behind: no live connection, and a slug that no other route ever gets.
+
+The signal makes it true for every way in which a row can go (one route, a bulk action, a shell). Knows routes and grants; knows nothing
+of HTTP or the command line.
+"""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
+
+from mcp_routes.models import FormerSlug, McpRoute
+from oauthgw import codes, tokens
+from oauthgw.models import Grant
+
+_REASON = "The route was removed."
+
+
+def connections(route: McpRoute) -> QuerySet[Grant]:
+    """The live grants on this route: what ends when it goes."""
+    return Grant.objects.live().filter(resource_id=route.pk)
+
+
+@transaction.atomic
+def remove(route: McpRoute, by: AbstractBaseUser | None = None) -> int:
+    """Removes a route and ends every connection to it; returns how many ended. `by` is the operator, if one is known."""
+    ended = tokens.revoke_all(connections(route), _REASON, by)
+    route.delete()
+    return ended
+
+
+@receiver(pre_delete, sender=McpRoute, dispatch_uid="mcp_routes.removal")
+def leave_nothing_alive(sender: type[McpRoute], instance: McpRoute, **kwargs: Any) -> None:
+    """Runs in the deleting transaction, once for each row of a bulk deletion too."""
+    codes.void(resource_id=instance.pk)
+    tokens.revoke_all(connections(instance), _REASON)
+    FormerSlug.objects.get_or_create(slug=instance.slug)
