@@ -1,0 +1,158 @@
+"""The gateway as an ASGI application: a dispatcher in front of the data plane and of Django.
+
+Checks the Host, makes the scope speak the configured origin (a request's headers never decide it), names the request, and writes its one
+log line. Knows paths; knows nothing of what is behind them. Importing it refuses a misconfiguration.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from urllib.parse import urlsplit
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewaysite.settings")
+django.setup()
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http.request import split_domain_port, validate_host
+
+from gatewaysite.checks import refuse_misconfiguration
+from mcp_routes.proxy import app as proxy
+from mcp_routes.proxy import refusals, upstream
+from mcp_routes.proxy.headers import Message, Receive, Scope, Send
+from oauthgw.guard import origin
+from oauthgw.guard.conf import gateway
+from oauthgw.journal.recorder import Caller, caller
+
+PROBES = ("/healthz", "/readyz", "/metrics")  # load balancers call them by address
+MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; Django's own limits answer what is smaller
+PEER = "gateway.peer"
+"""Where the scope keeps the address of the connection itself; `scope["client"]` is the client's, which proxies may have told."""
+HOST = "gateway.host"
+"""Where it keeps the Host that was sent; the header itself becomes the configured origin's."""
+
+log = logging.getLogger("gateway.access")
+
+
+refuse_misconfiguration()
+_django = get_asgi_application()
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """One connection event of the server: a request, or the process's own start and end."""
+    if scope["type"] == "lifespan":
+        return await _lifespan(receive, send)
+    if scope["type"] != "http":  # a WebSocket: closing before accepting answers 403
+        return await send({"type": "websocket.close", "code": 1000})
+    seen = _Seen(scope, send)
+    caller.set(Caller(seen.request_id, seen.address))
+    try:
+        await _dispatch({**scope, "client": (seen.address, 0), PEER: seen.peer}, receive, seen.send)
+    except proxy.ClientLeft:
+        pass
+    except asyncio.CancelledError:  # the server stops and has waited long enough; nothing is above this task but the server
+        if not seen.status:
+            await refusals.refuse(seen.send, refusals.STOPPING)
+    except Exception:
+        log.exception("failed request_id=%s", seen.request_id)
+        if seen.status:  # too late for another answer: the server cuts the connection
+            raise
+        await refusals.refuse(seen.send, refusals.BROKEN)
+    finally:
+        seen.log_line()
+
+
+async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+    """Host → origin → the room that serves this path."""
+    path = scope["path"]
+    host = _allowed_host(scope["headers"])
+    if host is None and path in PROBES:
+        host = "localhost"
+    if host is None:
+        return await refusals.refuse(send, refusals.FOREIGN_HOST)
+    public = urlsplit(origin.of_host(host))
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    scope = {**scope, HOST: host, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
+    # The metadata of a route, asked for below its own path, is Django's; whatever else is down there the data plane refuses.
+    if path.startswith("/mcp/") and "/.well-known/" not in path:
+        return await proxy.serve(scope, receive, send)
+    bounded = _Bounded(receive)
+    await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
+    if bounded.exceeded:
+        await refusals.refuse(send, refusals.FORM_TOO_LARGE)
+
+
+def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The Host header, when there is exactly one and it names a host of `ALLOWED_HOSTS`; without `GATEWAY_ORIGIN`, a loopback one."""
+    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    if len(hosts) != 1:  # RFC 9112 §3.2
+        return None
+    domain, _ = split_domain_port(hosts[0])
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        return None
+    return hosts[0] if gateway().origin or origin.is_loopback_host(hosts[0]) else None
+
+
+class _Bounded:
+    """A body for Django, which would spool an endless one to disk: beyond the limit it sees the client leave."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = MAX_FORM_BYTES
+        self.exceeded = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left >= 0:
+            return message
+        self.exceeded = True
+        return {"type": "http.disconnect"}
+
+
+class _Seen:
+    """What the log line of a request needs: seen from outside, whatever answers it."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.request_id = secrets.token_hex(8)
+        self.peer: str = scope["client"][0] if scope.get("client") else ""
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        self.address = origin.client_address(self.peer, forwarded)
+        self.status = 0
+        self._began = time.perf_counter()
+        # As it came on the wire, still percent-encoded: a decoded line break would forge a line. The query may hold a code or a token.
+        self._line = f"{scope['method']} {scope.get('raw_path', b'?').decode('latin-1')}"
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            message = _uncached(message)
+        await self._send(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+
+    def log_line(self) -> None:
+        took = (time.perf_counter() - self._began) * 1000
+        # 499: the client left before an answer, as other servers log it
+        log.info("%s %s %.0f ms request_id=%s client=%s", self._line, self.status or 499, took, self.request_id, self.address)
+
+
+def _uncached(message: Message) -> Message:
+    """A refusal, kept by no cache: what is wrong now may be right in a moment."""
+    if any(name.lower() == b"cache-control" for name, _ in message["headers"]):
+        return message
+    return {**message, "headers": [*message["headers"], (b"cache-control", b"no-store")]}
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Opens and closes what lives as long as the process (ASGI lifespan)."""
+    await receive()
+    await upstream.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await upstream.stop()
+    await send({"type": "lifespan.shutdown.complete"})
