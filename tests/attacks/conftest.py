@@ -1,0 +1,35 @@
+"""The actors of the unit tests, for people who mean harm."""
+
+from tests.unit.conftest import (
+    add_encryption_key,
+    alice,
+    bob,
+    demo,
+    demo_admin,
+    editor,
+    http,
+    new_person,
+    register,
+    replace_encryption_key,
+    website,
+)
+from tests.unit.identity.conftest import configure, signing_keys, standin, with_workos, without_workos
+
+__all__ = [
+    "add_encryption_key",
+    "alice",
+    "bob",
+    "configure",
+    "demo",
+    "demo_admin",
+    "editor",
+    "http",
+    "new_person",
+    "register",
+    "replace_encryption_key",
+    "signing_keys",
+    "standin",
+    "website",
+    "with_workos",
+    "without_workos",
+]

@@ -1,0 +1,137 @@
+"""Where one request ends and the next begins: nothing ambiguous is served, nothing behind a request's head counts as its head."""
+
+import asyncio
+
+import pytest
+
+from tests.attacks_wire.wire import PING, answer, bearer, chunked, connected, exchange, logged, ping, request
+from tests.flows.dataplane_fixtures import PATIENCE, PONG, Received, Served, upstream
+
+pytestmark = pytest.mark.asyncio
+
+
+async def pong(received: Received) -> None:
+    await received.answer(PONG)
+
+
+CHUNKED = b"Transfer-Encoding: chunked"
+LENGTH = b"Content-Length: %d" % len(PING)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [LENGTH, CHUNKED],
+        [CHUNKED, LENGTH],
+        [CHUNKED, b"Transfer-Encoding: identity"],
+        [b"Transfer-Encoding: xchunked"],
+        [b"Transfer-Encoding: chunked, gzip"],
+        [b"Transfer-Encoding: \x0bchunked"],
+        [b"Transfer-Encoding : chunked"],
+        [LENGTH, b"Content-Length: 3"],
+        [LENGTH, LENGTH],
+        [b"Content-Length: +40"],
+        [b"Content-Length: 4_0"],
+        [b"Content-Length: 40, 40"],
+        [b"Content-Length: -1"],
+        [b"Content-Length: " + b"9" * 30],
+        [LENGTH, b"X-Folded: a\r\n b"],
+        [LENGTH, b"X-Split: a\rX-Other: b"],
+        [LENGTH, b"X-Null: a\0b"],
+        [LENGTH, b"X-Escape: a\x1b[31m"],
+    ],
+)
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(served: Served, headers: list[bytes]) -> None:
+    async with upstream(served, pong) as told:
+        body = chunked(PING) + b"\r\n" if b"chunked" in b"".join(headers) else PING
+        assert (await exchange(served, request(b"/mcp/told", bearer(served), *headers, body=body))).status == 400
+    assert told.received == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"28;a\nb\r\n%s\r\n0\r\n\r\n", b"28\n%s\r\n0\r\n\r\n", b"0x28\r\n%s\r\n0\r\n\r\n", b"28\r\n%sXX0\r\n\r\n"]
+)
+async def test_a_chunk_that_can_be_read_in_two_ways_is_refused(served: Served, body: bytes) -> None:
+    async with upstream(served, pong) as told:
+        assert (await exchange(served, request(b"/mcp/told", bearer(served), CHUNKED, body=body % PING))).status == 400
+    assert told.received == []
+
+
+async def test_bare_line_feeds_are_refused(served: Served) -> None:
+    assert (await exchange(served, ping(served).replace(b"\r\n", b"\n"))).status == 400
+
+
+async def test_what_follows_a_refused_body_is_a_request_of_its_own(served: Served) -> None:
+    hidden = request(b"/mcp/nowhere", method=b"GET")
+    async with connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(request(b"/mcp/told", b"Content-Length: %d" % len(hidden), body=hidden) + request(b"/healthz", method=b"GET"))
+        assert [(await answer(reader)).status, (await answer(reader)).status] == [401, 200]
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(served: Served) -> None:
+    async with upstream(served, pong) as told, connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(ping(served) + request(b"/mcp/nowhere", method=b"GET") + ping(served))
+        assert [(await answer(reader)).status for _ in range(3)] == [200, 404, 200]
+    assert len(told.received) == 2
+
+
+async def test_a_trailer_is_no_credential(served: Served) -> None:
+    """RFC 9110 §6.5.1: trailers are not merged into the header section."""
+    async with upstream(served, pong) as told:
+        sent = request(b"/mcp/told", CHUNKED, body=chunked(PING) + bearer(served) + b"\r\n\r\n")
+        assert (await exchange(served, sent)).status == 401
+    assert told.received == []
+
+
+async def test_a_trailer_does_not_reach_the_upstream(served: Served) -> None:
+    async with upstream(served, pong) as told:
+        assert (await exchange(served, request(b"/mcp/told", bearer(served), CHUNKED, body=chunked(PING) + b"Mcp-Late: x\r\n\r\n"))).status
+    assert [received.header("mcp-late") for received in told.received] in ([], [None])
+
+
+async def test_a_trailer_does_not_say_where_a_client_is(workers: Served) -> None:
+    """It would come after what the trusted proxy wrote, and the right-most address counts."""
+    late = chunked(PING) + b"X-Forwarded-For: 198.51.100.66\r\n\r\n"
+    sent = request(b"/mcp/told", CHUNKED, b"X-Forwarded-For: 203.0.113.5", body=late, host=b"gw.example")
+    assert (await exchange(workers, sent)).status
+    await logged(workers, "POST /mcp/told", "client=")
+    assert "198.51.100.66" not in workers.log()
+
+
+@pytest.mark.parametrize("extra", [b"", b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"])
+async def test_an_offer_to_upgrade_is_ignored_and_the_body_read(served: Served, extra: bytes) -> None:
+    """RFC 9110 §7.8. Java's HttpClient offers h2c with every request to a plain http address."""
+    async with upstream(served, pong):
+        offered = [b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", *([extra] if extra else [])]
+        assert (await exchange(served, ping(served, *offered))).body == PONG
+
+
+async def test_a_websocket_is_not_opened(served: Served) -> None:
+    key = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    upgrade = [b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13", key]
+    assert (await exchange(served, request(b"/mcp/told", *upgrade, method=b"GET"))).status == 401
+
+
+async def test_connection_cannot_name_away_what_the_gateway_checks(served: Served) -> None:
+    async with upstream(served, pong) as told:
+        assert (await exchange(served, ping(served, b"Connection: Authorization, Host, Accept-Encoding"))).status == 200
+    reached = dict(told.received[0].headers)
+    assert "authorization" not in reached
+    assert reached["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("endless", ["headers", "one header", "target", "trailers"])
+async def test_an_endless_head_is_refused(served: Served, endless: str) -> None:
+    """Nobody has to sign in for this: each connection would otherwise take as much memory as its client likes."""
+    begun = {
+        "headers": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X-Some: thing\r\n" * 100_000,
+        "one header": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"a" * 1_500_000,
+        "target": b"GET /" + b"a" * 1_500_000,
+        "trailers": request(b"/mcp/told", CHUNKED, body=b"0\r\n" + b"X-Some: thing\r\n" * 100_000),
+    }[endless]
+    async with connected(served) as (reader, writer), asyncio.timeout(5):
+        writer.write(begun)
+        reply = await answer(reader)
+        assert reply.status in (0, 400, 401, 414, 431)
+        while endless == "trailers" and reply.status:  # answered already; what counts is that it stops listening
+            reply = await answer(reader)

@@ -1,0 +1,80 @@
+"""Whoever lost the right to call cannot, from that moment on."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+
+from tests.attacks_wire.wire import PING as BODY
+from tests.attacks_wire.wire import answer, bearer, connected, exchange, ping, request
+from tests.flows.dataplane_fixtures import PATIENCE, PONG, Received, Served, upstream
+
+pytestmark = pytest.mark.asyncio
+
+NOW = "2020-01-01 00:00:00"
+LOSSES = {
+    "client": ("oauthgw_client", "disabled_at", f"'{NOW}'", "NULL"),
+    "user": ("auth_user", "is_active", "0", "1"),
+    "grant": ("oauthgw_grant", "revoked_at", f"'{NOW}'", "NULL"),
+    "age": ("oauthgw_grant", "expires_at", f"'{NOW}'", "NULL"),
+}
+
+
+async def pong(received: Received) -> None:
+    await received.answer(PONG)
+
+
+@contextlib.contextmanager
+def lost(served: Served, what: str) -> Iterator[None]:
+    table, column, gone, there = LOSSES[what]
+    with contextlib.closing(sqlite3.connect(served.sqlite_path, isolation_level=None, timeout=PATIENCE)) as database:
+        database.execute(f"UPDATE {table} SET {column} = {gone}")  # noqa: S608  (our own words)
+        try:
+            yield
+        finally:
+            database.execute(f"UPDATE {table} SET {column} = {there}")  # noqa: S608
+
+
+@pytest.mark.parametrize("what", LOSSES)
+async def test_a_token_ends_with_what_it_stands_on(served: Served, what: str) -> None:
+    async with upstream(served, pong) as told:
+        with lost(served, what):
+            reply = await exchange(served, ping(served))
+            assert (reply.status, 'error="invalid_token"' in (reply.header("www-authenticate") or "")) == (401, True)
+        assert told.received == []
+        assert (await exchange(served, ping(served))).status == 200
+
+
+async def test_a_call_that_began_before_its_revocation_is_not_made_after_it(served: Served) -> None:
+    """A body may take hours to arrive; revocation is effective within a second."""
+    async with upstream(served, pong) as told, connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the token was accepted, the body is asked for
+        with lost(served, "grant"):
+            await asyncio.sleep(1.1)  # the second that revocation may take
+            writer.write(BODY)
+            reply = await answer(reader)
+    assert (reply.status, told.received) == (401, [])
+
+
+async def test_no_secret_of_these_attacks_is_logged(served: Served) -> None:
+    token = served.tokens["alice"]
+    for target in (f"/mcp/told?access_token={token}", f"/mcp/told?access%5Ftoken={token}", f"/healthz?code={token}", f"/nowhere?x={token}"):
+        await exchange(served, request(target.encode(), b"Cookie: gateway_session=" + token.encode(), method=b"GET"))
+    assert token not in served.log()
+
+
+async def test_our_token_and_cookies_never_reach_the_upstream(served: Served) -> None:
+    async with upstream(served, pong) as told:
+        hidden = [
+            b"Cookie: gateway_session=x",
+            b"Proxy-Authorization: Basic eDp5",
+            b"X-Forwarded-Authorization: y",
+            b"Authorization-Copy: z",
+        ]
+        assert (await exchange(served, ping(served, *hidden, target=b"/mcp/told?secret=1"))).status == 200
+    received = told.received[0]
+    everything = f"{received.path} {received.headers} {received.body!r}"
+    assert not [word for word in (served.tokens["alice"], "cookie", "proxy-", "-copy", "secret=1") if word in everything]

@@ -1,0 +1,333 @@
+"""Real parts for the data plane's tests: a served gateway, an upstream that is told byte by byte what to do, and a client on a socket.
+
+Rows are made by a script in the gateway's own settings, so that these tests need no sign-in.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support import databases
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0  # seconds until a condition that should come true counts as failed
+
+_SEED = """
+import json, sys
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from mcp_routes.models import FormerSlug, McpRoute
+from oauthgw import tokens
+from oauthgw.models import AccessToken, Client, Grant
+
+def route(slug, url, headers=None):
+    made = McpRoute(slug=slug, name=slug, upstream_url=url, auth_mode="headers" if headers else "none")
+    made.set_headers(headers or {})
+    made.save()
+    return made
+
+def token(user, client, route, **changed):
+    resource = "http://localhost/mcp/" + route.slug
+    grant = Grant.objects.create(user=user, client=client, resource_id=route.pk, resource=resource, scope="mcp:tools")
+    value = tokens._answer(grant, None, None, timezone.now()).access_token.reveal()
+    AccessToken.objects.filter(grant=grant).update(**changed)
+    return value
+
+raw, demo = sys.argv[1:3]
+told, admin, sdk = route("told", raw, {"X-Api-Key": "k-123"}), route("told-admin", raw), route("demo", demo)
+FormerSlug.objects.create(slug="told-before", route=told)
+alice, bob = User.objects.create(username="alice"), User.objects.create(username="bob")
+cursor, claude = (Client.objects.create(client_id=name, name=name, redirect_uris="http://localhost/cb", client_type="public",
+                  authorization_grant_type="authorization-code") for name in ("cursor", "claude"))
+print(json.dumps({
+    "alice": token(alice, cursor, told), "bob": token(bob, cursor, told), "alice_claude": token(alice, claude, told),
+    "alice_admin": token(alice, cursor, admin), "alice_demo": token(alice, cursor, sdk),
+    "expired": token(alice, cursor, told, expires=timezone.now() - timedelta(seconds=1)),
+}))
+"""
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Served:
+    """A gateway in processes of its own. `tokens` are by name; `log()` is everything it has logged."""
+
+    port: int
+    upstream_port: int
+    tokens: dict[str, str]
+    log_path: Path
+    database_url: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def sqlite_path(self) -> str:
+        """The database's file, for tests that change it under a running gateway: they run on SQLite only."""
+        return self.database_url.removeprefix("sqlite:///")
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+
+SERVERS: dict[str, Callable[[int], list[str]]] = {
+    "runserver": lambda port: [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
+    "gunicorn": lambda port: [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "gatewaysite.asgi:application",
+        "-c",
+        "gunicorn.conf.py",
+        "-b",
+        f"127.0.0.1:{port}",
+    ],
+}
+
+
+@contextlib.contextmanager
+def gateway(directory: Path, server: str = "runserver", **settings: str) -> Iterator[Served]:
+    """Serves a gateway over a fresh database of this run's kind, beside the demo upstream, until the block ends."""
+    with databases.fresh(directory) as database_url:
+        yield from _served(directory, server, {"DATABASE_URL": database_url, **settings})
+
+
+def _served(directory: Path, server: str, settings: dict[str, str]) -> Iterator[Served]:
+    port, upstream_port, demo_port = free_port(), free_port(), free_port()
+    environment = {
+        **os.environ,
+        "DEBUG": "true",
+        "ENV_FILE": os.devnull,
+        "MCP_UPSTREAM_TIMEOUT_SECONDS": "2",
+        "MCP_MAX_BODY_BYTES": "100000",
+        "WEB_CONCURRENCY": "2",
+        **settings,
+    }
+    manage = [sys.executable, "manage.py"]
+    subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
+    seed = f"import sys; sys.argv = ['', 'http://127.0.0.1:{upstream_port}/mcp', 'http://127.0.0.1:{demo_port}/mcp']\n{_SEED}"
+    seeded = subprocess.run([*manage, "shell", "-v0", "-c", seed], cwd=ROOT, env=environment, check=True, capture_output=True)
+    log_path = directory / "gateway.log"
+    with contextlib.ExitStack() as parts:
+        log = parts.enter_context(log_path.open("wb"))
+        process = parts.enter_context(_running(SERVERS[server](port), environment, log))
+        parts.enter_context(_running([sys.executable, "-m", "mcp_routes.demo", "--port", str(demo_port)], environment, log))
+        _until_listening(port, process, log_path)
+        _until_listening(demo_port, process, log_path)
+        yield Served(port, upstream_port, json.loads(seeded.stdout.splitlines()[-1]), log_path, environment["DATABASE_URL"], process)
+
+
+@contextlib.contextmanager
+def _running(command: list[str], environment: dict[str, str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"nothing listens on {port}:\n{log.read_text()}")
+
+
+@dataclass
+class Received:
+    """A request as it reached the upstream, and the connection to answer it on."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name.lower()), None)
+
+    async def answer(self, content: bytes = b"", status: str = "200 OK", kind: str | None = "application/json", **headers: str) -> None:
+        """A whole answer. Header names are written with underscores."""
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}"]
+        lines += [f"Content-Type: {kind}"] if kind else []
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.write("\r\n".join([*lines, "", ""]).encode() + content)
+        await self.writer.drain()
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def begin_stream(self, kind: str = "text/event-stream") -> None:
+        self.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+
+    def chunk(self, data: bytes) -> None:
+        self.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def closed_by_gateway(self) -> float:
+        """Waits until the gateway closes this connection, and tells when (monotonic seconds)."""
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(self.reader.read(1), PATIENCE) == b""
+        return time.monotonic()
+
+
+Behaviour = Callable[[Received], Awaitable[None]]
+
+
+@dataclass
+class Upstream:
+    """An upstream that does to each request what the test says."""
+
+    behaviour: Behaviour
+    received: list[Received] = field(default_factory=list)
+    busy: set["asyncio.Task[None]"] = field(default_factory=set)
+
+    def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.busy.add(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                method, path, _ = head[0].split(" ")
+                headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+                length = int(dict(headers).get("content-length", "0"))
+                request = Received(method, path, headers, await reader.readexactly(length), reader, writer)
+                self.received.append(request)
+                await self.behaviour(request)
+                if writer.is_closing():
+                    break
+
+
+@contextlib.asynccontextmanager
+async def upstream(served: Served, behaviour: Behaviour) -> AsyncIterator[Upstream]:
+    """Listens as the upstream of the routes `told` and `told-admin`."""
+    told = Upstream(behaviour)
+    server = await asyncio.start_server(told, "127.0.0.1", served.upstream_port)
+    try:
+        yield told
+    finally:
+        server.close()
+        for task in told.busy:
+            task.cancel()
+        for outcome in await asyncio.gather(*told.busy, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+        await server.wait_closed()
+
+
+@dataclass
+class Answer:
+    """What a client on a plain socket got so far. Header names are lower-case."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+    async def chunk(self) -> bytes:
+        """The next chunk of a chunked body; empty at its proper end. Raises IncompleteReadError when the connection is cut."""
+        async with asyncio.timeout(PATIENCE):
+            size = int((await self.reader.readuntil(b"\r\n")).strip(), 16)
+            return (await self.reader.readexactly(size + 2))[:-2]
+
+    async def content(self) -> bytes:
+        """The whole body."""
+        length = self.header("content-length")
+        if length is not None:
+            async with asyncio.timeout(PATIENCE):
+                return await self.reader.readexactly(int(length))
+        if self.header("transfer-encoding") != "chunked":
+            return b""
+        whole = b""
+        while chunk := await self.chunk():
+            whole += chunk
+        return whole
+
+    async def json(self) -> Any:
+        return json.loads(await self.content())
+
+
+_opened: list[asyncio.StreamWriter] = []
+
+
+async def hang_up() -> None:
+    """Closes every connection a test opened."""
+    while _opened:
+        writer = _opened.pop()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def send(
+    served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Sends a request on a connection of its own, without waiting for the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    _opened.append(writer)
+    names = {name.lower() for name, _ in headers}
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [] if "host" in names else [f"Host: localhost:{served.port}"]
+    lines += [] if names & {"content-length", "transfer-encoding"} or not body else [f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+    await writer.drain()
+    return reader, writer
+
+
+async def call(served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> Answer:
+    """Sends a request and waits for the head of its answer."""
+    reader, writer = await send(served, method, path, headers, body)
+    async with asyncio.timeout(PATIENCE):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    answered = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+    return Answer(int(head[0].split(" ")[1]), answered, reader, writer)
+
+
+async def post(served: Served, message: Any, token: str | None = "alice", path: str = "/mcp/told", **headers: str) -> Answer:
+    """Posts a message as the owner of a named token. Header names are written with underscores."""
+    sent = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream")]
+    sent += [("Authorization", f"Bearer {served.tokens.get(token, token)}")] if token else []
+    sent += [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return await call(served, "POST", path, sent, message if isinstance(message, bytes) else json.dumps(message).encode())
+
+
+PING = {"jsonrpc": "2.0", "id": 7, "method": "ping"}
+PONG = b'{"jsonrpc":"2.0","id":7,"result":{}}'

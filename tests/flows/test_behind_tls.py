@@ -1,0 +1,74 @@
+"""Behind a TLS-terminating proxy: one public origin, whatever arrives inside."""
+
+from collections.abc import Iterator
+from http.cookiejar import Cookie, CookieJar
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.flows.conftest import House
+from tests.flows.visitor import Visitor
+from tests.support import databases, tls
+from tests.support.emulator import Emulator
+from tests.support.gateway import Gateway, serve
+from tests.support.processes import free_port
+
+
+@pytest.fixture(scope="module")
+def pem(workshop: Path) -> Path:
+    return tls.certificate(workshop)
+
+
+@pytest.fixture(scope="module")
+def public(workshop: Path, migrated_database: str, emulator: Emulator, pem: Path) -> Iterator[Gateway]:
+    """A gateway whose origin is the proxy's."""
+    outside = free_port()
+    with databases.fresh(workshop, migrated_database) as url:
+        settings = {**emulator.settings, "GATEWAY_ORIGIN": f"https://localhost:{outside}"}
+        with serve(workshop, url, "gunicorn", **settings) as gateway, tls.terminator(outside, gateway.port, pem):
+            yield gateway
+
+
+@pytest.fixture
+def visitor(public: Gateway, pem: Path) -> Visitor:
+    person = Visitor()
+    person.session.trust_env = False  # an environment's certificates would win over this one
+    person.session.verify = str(pem)
+    person.sign_in(public.url, "alice@example.com")
+    return person
+
+
+def test_sign_in_consent_and_token_work_and_everything_speaks_of_the_public_origin(public: Gateway, visitor: Visitor, pem: Path) -> None:
+    house = House(public, verify=str(pem))
+    asked = house.ask("demo", visitor)
+    assert asked.parameters["iss"] == f"{public.url}/mcp/demo"
+    answer = requests.post(f"{public.url}/oauth/token", data=asked.form(), timeout=10, verify=str(pem))
+    assert house.call("demo", answer.json()["access_token"]).status_code == 200
+
+
+def test_its_cookies_are_tied_to_host_and_tls(visitor: Visitor) -> None:
+    cookies: list[Cookie] = list(CookieJar.__iter__(visitor.session.cookies))
+    assert {cookie.name for cookie in cookies} >= {"__Host-session", "__Host-browser"}
+    for cookie in cookies:
+        assert cookie.name.startswith("__Host-") and cookie.secure and cookie.path == "/" and not cookie.domain_specified
+        assert cookie.has_nonstandard_attr("HttpOnly")
+
+
+def test_browsers_are_told_to_stay_with_tls(public: Gateway, visitor: Visitor) -> None:
+    page = visitor.session.get(f"{public.url}/", timeout=10)
+    assert "max-age=31536000" in page.headers["Strict-Transport-Security"]
+
+
+def test_no_header_of_a_request_changes_the_origin(public: Gateway, visitor: Visitor) -> None:
+    forged = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http", "Forwarded": "host=evil.example;proto=http"}
+    answer = visitor.session.get(f"{public.url}/.well-known/oauth-authorization-server/mcp/demo", headers=forged, timeout=10)
+    assert answer.json()["issuer"] == f"{public.url}/mcp/demo"
+    assert "evil.example" not in answer.text
+
+
+def test_another_host_is_refused(public: Gateway, visitor: Visitor) -> None:
+    for path in ("/", "/mcp/demo", "/.well-known/oauth-authorization-server", "/oauth/token"):
+        answer = visitor.session.get(f"{public.url}{path}", headers={"Host": "evil.example"}, timeout=10)
+        assert answer.status_code == 400, path
+    assert visitor.session.get(f"{public.url}/healthz", headers={"Host": "10.0.0.7"}, timeout=10).status_code == 200
