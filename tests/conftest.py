@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support import browsers, databases, processes, redis_server
+from tests.support import browsers, databases, redis_server
 from tests.support.emulator import Emulator, emulate
 from tests.support.gateway import Gateway, configuration, manage, serve
 from tests.support.upstream import DemoUpstream, demo_upstream
@@ -48,11 +48,6 @@ def workshop() -> Iterator[Path]:
     """A folder for logs, seeds and SQLite files; it goes with the session."""
     with tempfile.TemporaryDirectory(prefix="gateway-tests-") as folder:
         yield Path(folder)
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    return processes.free_port
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.attacks_wire.wire import PING, answer, bearer, chunked, connected, exchange, logged, ping, request
-from tests.flows.dataplane_fixtures import PATIENCE, PONG, Received, Served, upstream
+from tests.attacks_wire.wire import PING, answer, bearer, chunked, connected, exchange, ping, request
+from tests.flows.dataplane_fixtures import PONG, Received, Served, upstream
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 
@@ -94,7 +95,7 @@ async def test_a_trailer_does_not_say_where_a_client_is(workers: Served) -> None
     late = chunked(PING) + b"X-Forwarded-For: 198.51.100.66\r\n\r\n"
     sent = request(b"/mcp/told", CHUNKED, b"X-Forwarded-For: 203.0.113.5", body=late, host=b"gw.example")
     assert (await exchange(workers, sent)).status
-    await logged(workers, "POST /mcp/told", "client=")
+    await workers.logged("POST /mcp/told", "client=")
     assert "198.51.100.66" not in workers.log()
 
 

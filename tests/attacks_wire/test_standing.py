@@ -9,7 +9,8 @@ import pytest
 
 from tests.attacks_wire.wire import PING as BODY
 from tests.attacks_wire.wire import answer, bearer, connected, exchange, ping, request
-from tests.flows.dataplane_fixtures import PATIENCE, PONG, Received, Served, upstream
+from tests.flows.dataplane_fixtures import PONG, Received, Served, upstream
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from tests.flows.dataplane_fixtures import PATIENCE, Served
+from tests.flows.dataplane_fixtures import Served
+from tests.support.processes import PATIENCE
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 
@@ -75,10 +76,3 @@ async def answer(reader: asyncio.StreamReader) -> Reply:
     length = int(reply.header("content-length") or 0)
     body = await reader.readexactly(length) if status != 101 and length else b""
     return Reply(reply.status, reply.lines, body)
-
-
-async def logged(served: Served, *parts: str) -> None:
-    """Waits for a log line with all of these parts: a request's line is written after its answer."""
-    async with asyncio.timeout(PATIENCE):
-        while not any(all(part in line for part in parts) for line in served.log().splitlines()):  # noqa: ASYNC110  (a file)
-            await asyncio.sleep(0.02)

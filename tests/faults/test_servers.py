@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.dataplane_fixtures import PATIENCE, PING, ROOT, SERVERS, Received, free_port, gateway, hang_up, post, upstream
+from tests.flows.dataplane_fixtures import PING, SERVERS, Received, gateway, hang_up, post, upstream
+from tests.support.processes import PATIENCE, ROOT, free_port
 
 
 @pytest.mark.asyncio

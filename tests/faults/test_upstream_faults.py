@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PATIENCE, PING, PONG, Received, Served, gateway, hang_up, post, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, gateway, hang_up, post, upstream
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 
@@ -208,9 +209,7 @@ async def test_a_client_that_leaves_while_it_posts_asks_nothing(served: Served) 
         writer.write("\r\n".join([*head, "", "{"]).encode())
         await writer.drain()
         writer.close()
-        async with asyncio.timeout(PATIENCE):
-            while "POST /mcp/told 499" not in served.log():  # noqa: ASYNC110  (the log is a file of another process)
-                await asyncio.sleep(0.02)
+        await served.logged("POST /mcp/told 499")
     assert told.received == []
 
 

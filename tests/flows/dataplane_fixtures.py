@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import databases
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0  # seconds until a condition that should come true counts as failed
+from tests.support.processes import PATIENCE, ROOT, free_port
 
 _SEED = """
 import json, sys
@@ -60,13 +57,6 @@ print(json.dumps({
 """
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Served:
     """A gateway in processes of its own. `tokens` are by name; `log()` is everything it has logged."""
@@ -89,6 +79,15 @@ class Served:
 
     def log(self) -> str:
         return self.log_path.read_text()
+
+    async def logged(self, *parts: str) -> str:
+        """Waits for a log line with all of these parts, and gives it: a request's line is written after its answer."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                line = next((line for line in self.log().splitlines() if all(part in line for part in parts)), None)
+                if line is not None:
+                    return line
+                await asyncio.sleep(0.02)
 
 
 SERVERS: dict[str, Callable[[int], list[str]]] = {

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PATIENCE, PING, PONG, Received, Served, call, gateway, hang_up, post, send, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, call, gateway, hang_up, post, send, upstream
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 
@@ -380,13 +381,22 @@ async def test_a_slow_tool_of_the_demo_reports_while_it_runs(served: Served) -> 
 async def test_no_token_is_logged_and_no_query(served: Served) -> None:
     async with answering(served):
         await post(served, PING, path="/mcp/told?code=canary-1")
+    await served.logged("POST /mcp/told 200")
     log = served.log()
-    assert "POST /mcp/told 200" in log
     assert not [name for name, token in served.tokens.items() if token in log]
     assert "canary-1" not in log
     assert "k-123" not in log
 
 
 async def test_a_forwarded_address_is_not_believed(served: Served) -> None:
-    await post(served, PING, token=None, X_Forwarded_For="203.0.113.9", X_Forwarded_Host="evil.example", X_Forwarded_Proto="https")
+    await post(
+        served,
+        PING,
+        token=None,
+        path="/mcp/told-before",
+        X_Forwarded_For="203.0.113.9",
+        X_Forwarded_Host="evil.example",
+        X_Forwarded_Proto="https",
+    )
+    await served.logged("POST /mcp/told-before 401", "client=127.0.0.1")
     assert "203.0.113.9" not in served.log()

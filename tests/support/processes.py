@@ -4,6 +4,7 @@ Whatever is started here is stopped when its block ends, however that ends.
 """
 
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -17,11 +18,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0  # seconds until a condition that should come true counts as failed
 
 
+_PORTS = range(15_000, 30_000)  # below what systems give to outgoing connections, any of which could take it in the meantime
+
+
 def free_port() -> int:
     """A port of this machine on which nobody listens (it was just given back)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket() as probe:
+            port = random.choice(_PORTS)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(condition: Callable[[], bool], otherwise: Callable[[], str] | str, seconds: float = PATIENCE) -> None:

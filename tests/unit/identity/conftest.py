@@ -1,7 +1,6 @@
 """A stand-in for WorkOS that answers as it is told: for what the emulator never does (faults, 403 states, forged tokens)."""
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from django.core.cache import cache
 from django.test import Client as Browser
 from jwt.algorithms import RSAAlgorithm
 
@@ -21,6 +21,7 @@ from oauthgw.guard.secret import Secret
 from oauthgw.identity import jwks
 from oauthgw.identity.provider import Person
 from oauthgw.identity.workos import Endpoints, WorkOSProvider, endpoints
+from tests.support.processes import free_port
 
 CLIENT_ID = "client_01TEST"
 API_KEY = "sk_test_standin"
@@ -128,6 +129,8 @@ def standin(signing_keys: tuple[RSAPrivateKey, RSAPrivateKey]) -> Iterator[Stand
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
             pass
 
+    jwks._process.clear()  # an earlier stand-in may have had the same port
+    cache.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     pretended = Standin(f"http://127.0.0.1:{server.server_port}", signing_keys[0])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -141,14 +144,7 @@ def standin(signing_keys: tuple[RSAPrivateKey, RSAPrivateKey]) -> Iterator[Stand
 
 @pytest.fixture
 def unused_port() -> Callable[[], int]:
-    """A port nobody listens on (it was just given back)."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
-
-    return find
+    return free_port
 
 
 @pytest.fixture
