@@ -18,6 +18,7 @@ class Client(AbstractApplication):
         NONE = "none", "None (public client)"
         BASIC = "client_secret_basic", "Secret in the Authorization header"
         POST = "client_secret_post", "Secret in the request body"
+        ASSERTION = "private_key_jwt", "Assertion signed with the client's own key"
 
     # A client ID metadata document's URL is its client_id, and redirect URIs may have 2,000 characters: so may this.
     client_id = models.CharField("client ID", max_length=2000, unique=True)
@@ -25,6 +26,15 @@ class Client(AbstractApplication):
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod.choices, default=AuthMethod.NONE)
     scope = models.CharField(max_length=200, blank=True, help_text="The scopes kept at registration, separated by spaces.")
     metadata = models.JSONField(default=dict, blank=True, help_text="What else the client said of itself; answered, never trusted.")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, db_index=True, editable=False, help_text="Equal for twins: one program that registered more than once."
+    )
+    registration_token_digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Of the token that manages this registration (RFC 7592 §3)."
+    )
+    document_fetched_at = models.DateTimeField(null=True, blank=True, help_text="When the client ID metadata document was last fetched.")
+    may_introspect = models.BooleanField(default=False, help_text="Whether this client may ask what a token is good for (RFC 7662).")
+    last_used_at = models.DateTimeField(null=True, blank=True, help_text="When a token was last issued to it, to the hour.")
     approved_at = models.DateTimeField(null=True, blank=True, help_text="When an operator vouched for this client.")
     disabled_at = models.DateTimeField(null=True, blank=True, help_text="When an operator switched this client off.")
 
@@ -32,6 +42,11 @@ class Client(AbstractApplication):
         ordering = ["-created"]
         constraints = [
             models.CheckConstraint(condition=~models.Q(client_id=""), name="client_has_an_id"),
+            models.UniqueConstraint(
+                fields=["registration_token_digest"],
+                condition=~models.Q(registration_token_digest=""),
+                name="registration_token_digest_is_unique",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -65,3 +80,13 @@ class Client(AbstractApplication):
     def clean(self) -> None:
         """The same rules as at registration; DOT's own would refuse custom schemes and loopback redirects."""
         redirects.validate_all(self.redirect_uris.split())
+
+
+class UsedAssertion(models.Model):
+    """A client assertion that was accepted: its `jti` is good once, on whichever node it is shown (RFC 7523 §3, item 7)."""
+
+    digest = models.CharField(max_length=64, unique=True, help_text="Of client ID and `jti`.")
+    expires_at = models.DateTimeField(db_index=True, help_text="When the assertion itself is refused, and this row may go.")
+
+    def __str__(self) -> str:
+        return f"Assertion {self.pk}"
