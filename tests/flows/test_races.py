@@ -9,6 +9,7 @@ import requests
 
 from tests.flows.conftest import LOOPBACK, House
 from tests.support import databases
+from tests.support.signing import Signer
 
 
 def at_once(times: int, act: Callable[[], requests.Response]) -> list[requests.Response]:
@@ -56,6 +57,35 @@ def test_a_double_click_at_once_gives_one_code_that_works(house: House) -> None:
     assert len(codes) == 1
     redeemed = requests.post(f"{house.url}/oauth/token", data=house.answered(answers[0].text, client).form(), timeout=10)
     assert redeemed.status_code == 200
+
+
+def test_one_assertion_shown_many_times_at_once_works_once(house: House) -> None:
+    """Under gunicorn two processes see it; what an overheard one may do is decided by the database they share."""
+    signer = Signer()
+    client = house.register(redirect_uris=[LOOPBACK], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set)
+    form = {"grant_type": "refresh_token", "refresh_token": "unknown", **signer.form(client["client_id"], house.url)}
+    answers = at_once(20, lambda: requests.post(f"{house.url}/oauth/token", data=form, timeout=60))
+    assert Counter(answer.json()["error"] for answer in answers) == {"invalid_grant": 1, "invalid_client": 19}
+
+
+def test_a_client_removed_while_it_asks_leaves_nothing_alive_and_is_no_crash(house: House) -> None:
+    asked = house.ask("demo")
+    registered = asked.client
+    tokens = requests.post(f"{house.url}/oauth/token", data=asked.form(), timeout=10).json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": registered["client_id"]}
+    headers = {"Authorization": f"Bearer {registered['registration_access_token']}"}
+    turns = iter(range(12))
+
+    def ask() -> requests.Response:
+        if next(turns) % 4 == 3:
+            return requests.delete(registered["registration_client_uri"], headers=headers, timeout=60)
+        return requests.post(f"{house.url}/oauth/token", data=refresh, timeout=60)
+
+    answers = at_once(12, ask)
+    assert {answer.status_code for answer in answers} <= {200, 204, 400, 401, 503}
+    assert 204 in {answer.status_code for answer in answers}
+    given = [answer.json()["access_token"] for answer in answers if answer.status_code == 200]
+    assert all(house.call("demo", token).status_code == 401 for token in [tokens["access_token"], *given])
 
 
 def test_the_same_person_signing_in_for_the_first_time_in_five_browsers_is_one_user(house: House) -> None:

@@ -4,6 +4,7 @@ import requests
 
 from tests.flows.conftest import VERIFIER, House
 from tests.support import databases
+from tests.support.signing import Signer
 from tests.support.upstream import DemoUpstream
 
 UPSTREAM_SECRET = "canary-upstream-secret-5c1d"
@@ -24,6 +25,14 @@ def test_nothing_secret_is_left_readable_anywhere(house: House, upstream: DemoUp
     second = requests.post(f"{house.url}/oauth/token", data=refresh, timeout=10).json()
     assert house.call("sealed", second["access_token"]).status_code == 200
     requests.post(f"{house.url}/oauth/token", data={**refresh, "client_secret": "canary-wrong-secret"}, timeout=10)
+    signer = Signer()
+    signing = house.register(
+        redirect_uris=["https://app.example.com/cb"], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set
+    )
+    shown = {**signer.form(signing["client_id"], house.url), "grant_type": "refresh_token", "refresh_token": "canary-unknown-token"}
+    requests.post(f"{house.url}/oauth/token", data=shown, timeout=10)
+    manager = {"Authorization": f"Bearer {client['registration_access_token']}"}
+    assert requests.get(client["registration_client_uri"], headers=manager, timeout=10).status_code == 200
 
     secrets = {
         "code": asked.parameters["code"],
@@ -31,6 +40,9 @@ def test_nothing_secret_is_left_readable_anywhere(house: House, upstream: DemoUp
         "client secret": client["client_secret"],
         "wrong secret": "canary-wrong-secret",
         "upstream secret": UPSTREAM_SECRET,
+        "registration token": client["registration_access_token"],
+        "assertion": shown["client_assertion"],
+        "unknown token": shown["refresh_token"],
         **{f"{name} {number}": answer[name] for number, answer in enumerate((first, second)) for name in ("access_token", "refresh_token")},
     }
     places = {
