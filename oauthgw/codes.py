@@ -16,6 +16,7 @@ from oauthgw import resources, tokens
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
+from oauthgw.identity import people
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import AuthorizationCode, Client
 
@@ -82,7 +83,7 @@ def may_be_redeemed(row: AuthorizationCode, verifier: str | None) -> bool:
     merely saw a code can end nothing.
     """
     if row.used_at is None:
-        in_force = not row.is_expired() and row.user.is_active and resources.backend().by_id(row.resource_id) is not None
+        in_force = not row.is_expired() and people.may_still_act(row.user) and resources.backend().by_id(row.resource_id) is not None
         return in_force and proves(row, verifier)
     if proves(row, verifier) and row.issued_grant is not None:
         record(

@@ -14,11 +14,12 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
-from oauthgw import codes, tokens
+from oauthgw import codes
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.clients import redirects
+from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import Client, Consent
 from oauthgw.resources import ProtectedResource
 
 MAX_AGE = 10 * 60  # seconds a person has to read the page
@@ -59,11 +60,22 @@ def unsign(value: str, user: AbstractBaseUser, browser: str) -> Asked:
         raise Stale from error
 
 
+@transaction.atomic
+def continue_if_standing(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> str | None:
+    """The URL with a code where an earlier approval covers the request; None where the page must ask.
+
+    The consent is locked meanwhile: a withdrawal comes before, and there is no code, or after, and ends it.
+    """
+    if not stands(asked.request, client, user, resource):
+        return None
+    return continue_with_code(asked, client, user, resource)
+
+
 def stands(request: AuthorizationRequest, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> bool:
-    """Whether an earlier approval covers this request, so that the page may be skipped."""
+    """Whether an earlier approval covers this request, so that the page may be skipped. Locks it until the transaction ends."""
     if not redirects.is_website(request.redirect_uri):
         return False  # any local program can present a public client id and listen on a loopback port or scheme
-    standing = Consent.objects.standing(user, client, resource.id)
+    standing = Consent.objects.select_for_update().standing(user, client, resource.id)
     return (
         standing is not None
         and redirects.host(request.redirect_uri) in standing.shown_hosts
@@ -98,9 +110,10 @@ def approve(asked: Asked, client: Client, user: AbstractBaseUser, resource: Prot
 
 
 def _remember(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> None:
-    consent, _ = Consent.objects.get_or_create(
+    Consent.objects.get_or_create(
         user_id=user.pk, client=client, resource_id=resource.id, defaults={"given_at": timezone.now(), "scope": asked.request.scope}
     )
+    consent = Consent.objects.select_for_update().get(user_id=user.pk, client=client, resource_id=resource.id)
     shown = redirects.host(asked.request.redirect_uri)
     new_digest = digest(asked.request, client, resource)
     known_hosts = consent.shown_hosts if consent.withdrawn_at is None and consent.digest == new_digest else []
@@ -129,6 +142,4 @@ def refuse(asked: Asked, client: Client, user: AbstractBaseUser) -> str:
 def withdraw(consent: Consent, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Takes a consent back and ends every code and grant that rests on it; returns how many grants ended."""
     Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
-    codes.void(user_id=consent.user_id, application_id=consent.client_id, resource_id=consent.resource_id)
-    grants = Grant.objects.filter(user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
-    return tokens.revoke_all(grants, reason, by)
+    return end_grants(reason, by, user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)

@@ -1,5 +1,6 @@
-"""Grants and their tokens: mint, rotate, forgive, detect reuse, revoke. The only writer of token rows, except that
-`principals` notes when an access token was first accepted.
+"""Grants and their tokens: mint, rotate, forgive, detect reuse, revoke.
+
+The only writer of token rows, but for one field: `principals` notes when an access token was first accepted.
 
 The five rules of refreshing live here:
 
@@ -11,8 +12,8 @@ The five rules of refreshing live here:
 4. A wrong client, secret, resource or verifier consumes nothing.
 5. All of this under a lock on the grant. Rotation revokes nothing: earlier access tokens live to their own expiry.
 
-Knows token, grant and code rows; knows nothing of HTTP. Every function that takes a
-lock must run inside a transaction: on PostgreSQL the grant's row is locked, on SQLite the transaction itself is (IMMEDIATE).
+Knows token, grant and code rows; knows nothing of HTTP. Every function that takes a lock must run inside a transaction: on PostgreSQL the
+grant's row is locked, on SQLite the transaction itself is (IMMEDIATE).
 """
 
 import secrets
@@ -30,6 +31,7 @@ from oauthgw import resources
 from oauthgw.guard import sealed
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
+from oauthgw.identity import people
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
 
@@ -102,7 +104,7 @@ def may_be_exchanged(token: RefreshToken) -> bool:
     """
     now = timezone.now()
     grant = token.grant
-    if not grant.is_live or not token.user.is_active:
+    if not grant.is_live or not people.may_still_act(token.user):
         return False
     if token.spent_at is None:
         return now < token.expires_at

@@ -32,7 +32,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         """Django's own check, which also moves a digest to the present key."""
-        return check_password(provided_secret, stored_secret, lambda secret: registration.rekey(stored_secret, secret))
+        return check_password(provided_secret, stored_secret, lambda secret: registration.rekey(stored_secret, secret), "keyed_digest")
 
     def _load_application(self, client_id: str, request: Request) -> Client | None:
         """A client id with a NUL is nobody's; PostgreSQL would not even be asked (DataError)."""

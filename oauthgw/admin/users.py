@@ -9,10 +9,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from oauthgw import tokens
 from oauthgw.admin.confirm import Question, ask, plural
 from oauthgw.admin.readonly import ReadOnlyAdmin, operator
-from oauthgw.models import Grant, Identity
+from oauthgw.ending import end_grants
+from oauthgw.models import Identity
 from oauthgw.models.tokens import live_grants
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ class UserAdmin(ReadOnlyAdmin):
         if page is not None:
             return page
         users = list(queryset)
-        grants = Grant.objects.filter(user_id__in=[user.pk for user in users])
-        ended = tokens.revoke_all(grants, "An operator revoked all connections of the user.", operator(request))
+        reason = "An operator revoked all connections of the user."
+        ended = sum(end_grants(reason, operator(request), user_id=user.pk) for user in users)
         for user in users:
             self.log_change(request, user, "Revoked all connections.")
         self.message_user(request, f"Revoked {plural(ended, 'connection')} of {plural(len(users), 'user')}.")

@@ -70,8 +70,8 @@ def _ask_or_continue(request: HttpRequest, given: Any, client: Client, redirect_
     asked = consent.ask(_as_asked(request, given, redirect_uri, path, resource))
     user = cast("AbstractBaseUser", request.user)
     asks_again = "consent" in given.get("prompt", "").split() or _is_impersonated(request)
-    if resource is not None and not asks_again and consent.stands(asked.request, client, user, resource):
-        target = consent.continue_with_code(asked, client, user, resource)
+    target = consent.continue_if_standing(asked, client, user, resource) if resource is not None and not asks_again else None
+    if target is not None:
         return pages.forward(request, client, asked.request, target, approved=True)
     page = pages.Page(asked, client, resource, user)
     return pages.consent_page(request, page)

@@ -17,6 +17,7 @@ from oauthgw.clients import naming, redirects
 from oauthgw.guard import sealed
 from oauthgw.identity import browser
 from oauthgw.models import Client
+from oauthgw.models.identity import label
 from oauthgw.resources import ProtectedResource
 from oauthgw.views.pages import Problem
 
@@ -51,7 +52,7 @@ def consent_page(request: HttpRequest, page: Page) -> HttpResponse:
         "resource": page.resource,
         "routes": [] if page.resource is not None else resources.backend().listed(),
         "abilities": _ABILITIES,
-        "user_label": getattr(page.user, "email", "") or page.user.get_username(),
+        "user_label": label(page.user),
         "switch_url": f"/oauth/login?{urlencode({'prompt': 'login', 'next': request.get_full_path()})}",
         "signed": consent.sign(asked, page.user, digest),
         "action": "/oauth/authorize",
@@ -127,11 +128,13 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
                 "In Claude Code: claude mcp remove, then claude mcp add. In VS Code: MCP: List Servers, then Disconnect Account.",
             ),
         )
-    wanted = query.get("redirect_uri", "")
+    wanted = naming.clean(query.get("redirect_uri", ""), 300)
     return Problem(
         400,
         "This app asked to be reached at an address it did not register",
-        f"{shown_name(client)} wants the answer at {naming.clean(wanted, 300) or 'no address'}.",
+        f"{shown_name(client)} wants the answer at {wanted}."
+        if wanted
+        else f"{shown_name(client)} did not say where to send the answer, and it registered several addresses.",
         "An answer goes only to an address that was registered before, so that nobody else can receive it. Nothing was sent there.",
         ("In the app, remove this MCP server and add it again: the app then registers its present address.",),
     )
