@@ -36,6 +36,13 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number from {minimum} to {maximum}.")
         return int(value)
 
+    def choice(self, name: str, *choices: str) -> str:
+        """One of a few words; the first is the default."""
+        value = self.text(name, choices[0]).lower()
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} is {value!r}: write {', '.join(choices[:-1])} or {choices[-1]}.")
+        return value
+
     def words(self, name: str, default: tuple[str, ...] = (), *, may_be_empty: bool = False) -> tuple[str, ...]:
         """A comma-separated list without empty entries. Set without a value it counts as not set, unless `may_be_empty`."""
         value = str(self._env.str(name, ",".join(default)))

@@ -69,6 +69,7 @@ GATEWAY = Gateway(
     grant_max_age_days=_env.number("GRANT_MAX_AGE_DAYS", 90, minimum=0, maximum=36_500),
     session_ttl=_env.number("SESSION_TTL_SECONDS", 8 * 3600),
     refresh_replay=_env.number("REFRESH_REPLAY_SECONDS", 120, minimum=0),
+    client_registration=_env.choice("CLIENT_REGISTRATION", "open", "approval", "closed"),
     client_redirect_schemes=tuple(
         scheme.lower()
         for scheme in _env.words(
@@ -77,6 +78,10 @@ GATEWAY = Gateway(
             may_be_empty=True,
         )
     ),
+    cimd_allowed_hosts=tuple(host.lower() for host in _env.words("CIMD_ALLOWED_HOSTS")),
+    fetch_trusted_hosts=tuple(host.lower() for host in _env.words("FETCH_TRUSTED_HOSTS")),
+    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24),
+    idle_client_days=_env.number("DCR_IDLE_DAYS", 90, maximum=36_500),
     max_body_bytes=_env.number("MCP_MAX_BODY_BYTES", 4 * 1024 * 1024),
     upstream_timeout=_env.number("MCP_UPSTREAM_TIMEOUT_SECONDS", 120),
     allowed_origins=_env.origins("ALLOWED_ORIGINS"),

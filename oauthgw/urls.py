@@ -16,6 +16,7 @@ urlpatterns = [
     re_path(rf"^(?P<path>{_SLUG})/\.well-known/oauth-authorization-server/?$", metadata.authorization_server),
     re_path(rf"^(?P<path>{_SLUG})/\.well-known/openid-configuration/?$", metadata.openid_configuration),
     re_path(r"^oauth/register/?$", register.register),
+    re_path(r"^oauth/register/(?P<client_id>[^/]+)/?$", register.manage),
     re_path(rf"^oauth/authorize{_ROUTE}?/?$", authorize.authorize, name="authorize"),
     re_path(r"^oauth/token/?$", token.token),
     re_path(r"^oauth/revoke/?$", token.revoke),
