@@ -9,15 +9,22 @@ class Event(models.Model):
 
     class Kind(models.TextChoices):
         CLIENT_REGISTERED = "client_registered", "Client registered"
+        CLIENT_REMOVED = "client_removed", "Client removed"
         SIGNED_IN = "signed_in", "Signed in"
         SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
         SIGNED_OUT = "signed_out", "Signed out"
+        SIGN_IN_LOOP = "sign_in_loop", "Sign-in loop stopped"
+        USER_DEACTIVATED = "user_deactivated", "User shut out"
+        USER_ACTIVATED = "user_activated", "User let in"
         CONSENT_GIVEN = "consent_given", "Consent given"
         CONSENT_REFUSED = "consent_refused", "Consent refused"
+        CONSENT_WITHDRAWN = "consent_withdrawn", "Consent withdrawn"
         GRANT_ISSUED = "grant_issued", "Grant issued"
         GRANT_REFRESHED = "grant_refreshed", "Grant refreshed"
         REFRESH_FORGIVEN = "refresh_forgiven", "Repeated refresh forgiven"
+        REFRESH_REFUSED = "refresh_refused", "Refresh refused"
         REFRESH_REUSED = "refresh_reused", "Spent refresh token used again"
+        CODE_REFUSED = "code_refused", "Authorization code refused"
         CODE_REPLAYED = "code_replayed", "Authorization code used again"
         GRANT_REVOKED = "grant_revoked", "Grant revoked"
 
