@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ConsentQuerySet(models.QuerySet["Consent"]):
-    def standing(self, user: AbstractBaseUser, client: Client, resource_id: int) -> Consent | None:
-        """The consent in force for this user, client and route, if there is one."""
-        return self.filter(user_id=user.pk, client=client, resource_id=resource_id, withdrawn_at=None).first()
+    def standing(self, user: AbstractBaseUser, client: Client, resource_id: int, *, locked: bool = False) -> Consent | None:
+        """The consent in force for this user, client and route, if there is one; `locked` keeps it so until the transaction ends."""
+        rows = self.select_for_update() if locked else self.all()
+        return rows.filter(user_id=user.pk, client=client, resource_id=resource_id, withdrawn_at=None).first()
 
 
 class Consent(models.Model):

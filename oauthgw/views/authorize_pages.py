@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from oauthlib.oauth2 import OAuth2Error
 
-from oauthgw import consent, resources
+from oauthgw import consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
 from oauthgw.clients import naming, redirects
 from oauthgw.guard import sealed
@@ -19,7 +19,7 @@ from oauthgw.identity import browser
 from oauthgw.models import Client
 from oauthgw.models.identity import label
 from oauthgw.resources import ProtectedResource
-from oauthgw.views.pages import Problem
+from oauthgw.views.pages import Problem, show
 
 _ABILITIES = (
     "Use its tools in your name",
@@ -219,3 +219,26 @@ def already_decided(client: Client, asked: AuthorizationRequest) -> Problem:
         ("Return to the app. If it is not connected, connect again from there.",),
         redirect_host=redirects.host(asked.redirect_uri),
     )
+
+
+def loop(request: HttpRequest, client: Client, asked: AuthorizationRequest, found: loops.Loop) -> HttpResponse:
+    """Instead of another code: what goes round, and how to get out. It works again by itself (`Retry-After`)."""
+    name = shown_name(client)
+    problem = Problem(
+        429,
+        "This app keeps asking you to sign in",
+        f"{name} was connected {loops.CODES} times within two minutes and used none of these connections. The gateway stopped the loop.",
+        "Most often the app cannot keep or send what it was given: its storage is locked or full, it is out of date, or a proxy between it "
+        "and the gateway takes the Authorization header away. Signing in once more would only open the next tab.",
+        (
+            f"Look in the app first: it may be connected already. It can be connected again in {found.seconds} seconds.",
+            "Restart or update the app. If that does not help, remove this MCP server there and add it again.",
+            "If it goes round again, give the operator of this gateway the request id below; its journal says what happened.",
+        ),
+        link_url=asked.error_url("temporarily_unavailable", "The app signed in again and again without using its tokens; try again later."),
+        link_label="Return to the app",
+        redirect_host=redirects.host(asked.redirect_uri),
+    )
+    response = show(request, problem)
+    response["Retry-After"] = str(found.seconds)
+    return response

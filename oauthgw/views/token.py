@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from oauth2_provider.views.mixins import OAuthLibMixin
 
+from oauthgw import tokens
 from oauthgw.views import parameters
 from oauthgw.views.endpoints import error, machine_endpoint
 
@@ -34,6 +35,8 @@ def token(request: HttpRequest) -> HttpResponse:
         return refused
     with transaction.atomic():
         _, headers, body, status = OAuthLibMixin().create_token_response(request)
+        if status == 401:
+            tokens.note_client_switched_off(request.POST.get("refresh_token", ""))
     return _answer(request, headers, body, status)
 
 

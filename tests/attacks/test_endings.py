@@ -62,14 +62,14 @@ def test_a_standing_consent_is_locked_while_a_code_is_given_for_it(
     transactional_db: None, demo: McpRoute, alice: Person, website: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice.decide(alice.open(website.client, redirect_uri=WEBSITE))
-    stands, withdrawing = consent.stands, []
+    covers, withdrawing = consent._covers, []
 
-    def stands_and_then(*args: Any) -> bool:
-        standing = stands(*args)
+    def covers_and_then(*args: Any) -> bool:
+        covered = covers(*args)
         withdrawing.append(in_a_thread(lambda: consent.withdraw(Consent.objects.get(), "The user withdrew it.")))
-        return standing
+        return covered
 
-    monkeypatch.setattr(consent, "stands", stands_and_then)
+    monkeypatch.setattr(consent, "_covers", covers_and_then)
     code = sent_to_client(alice.open(website.client, redirect_uri=WEBSITE))["code"]
     for thread in withdrawing:
         thread.join(30)
