@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
+from oauthgw.guard.sealed import digest
 from tests.flows.visitor import FORWARD, Visitor
 from tests.support.gateway import Gateway
 
@@ -102,6 +103,15 @@ class House:
         answer = requests.post(f"{self.url}/oauth/token", data=asked.form(), timeout=10)
         assert answer.status_code == 200, answer.text
         return {**answer.json(), "client_id": asked.client["client_id"]}
+
+    def expire(self, access_token: str) -> None:
+        """Lets an access token's time run out."""
+        row = f"AccessToken.objects.filter(token_checksum={digest(access_token)!r})"
+        ended = self.gateway.manage(
+            *("shell", "-v0", "-c"),
+            f"from django.utils.timezone import now; from oauthgw.models import AccessToken; print({row}.update(expires=now()))",
+        )
+        assert ended.strip() == "1"
 
     def call(self, slug: str, token: str) -> requests.Response:
         """The first request of an MCP client."""
