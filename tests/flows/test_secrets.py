@@ -4,7 +4,6 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 import requests
 
 from tests.flows.conftest import INITIALIZE, VERIFIER, House
