@@ -22,6 +22,7 @@ from oauthgw.authorization import AuthorizationRequest, Refused
 from oauthgw.guard import origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
+from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
 from oauthgw.views import parameters
 from oauthgw.views.endpoints import not_found
@@ -88,7 +89,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         asked = consent.unsign(form.get("consent", ""), user, browser.digest_of(request) or "")
     except (parameters.Malformed, consent.Stale):
         return show(request, pages.stale())
-    client = Client.objects.filter(client_id=asked.request.client_id, disabled_at=None).first()
+    client = Client.objects.filter(usable_clients(), client_id=asked.request.client_id).first()
     if client is None or not client.redirect_uri_allowed(asked.request.redirect_uri):
         return show(request, pages.client_changed())
     if form.get("decision") != "approve":

@@ -127,6 +127,8 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
                 "In Claude Code: claude mcp remove, then claude mcp add. In VS Code: MCP: List Servers, then Disconnect Account.",
             ),
         )
+    if client.awaits_approval:
+        return waits_for_approval(client)
     wanted = query.get("redirect_uri", "")
     return Problem(
         400,
@@ -134,6 +136,21 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
         f"{shown_name(client)} wants the answer at {naming.clean(wanted, 300) or 'no address'}.",
         "An answer goes only to an address that was registered before, so that nobody else can receive it. Nothing was sent there.",
         ("In the app, remove this MCP server and add it again: the app then registers its present address.",),
+    )
+
+
+def waits_for_approval(client: Client) -> Problem:
+    """Never a redirect either: nobody vouches for the address (RFC 9700 §4.11.2)."""
+    return Problem(
+        400,
+        "This app waits for approval",
+        f"{shown_name(client)} is registered here, but an operator of this gateway has not approved it yet.",
+        "On this gateway an app may connect only after an operator has looked at it. Nothing was sent to the app.",
+        (
+            f"Ask whoever runs this gateway to approve it, and tell them its name and its client ID: {client.client_id}.",
+            "Once it is approved, go back to the app and connect again: it need not register anew.",
+            "If you run this gateway: the admin lists it under Clients, state waiting.",
+        ),
     )
 
 

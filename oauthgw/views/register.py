@@ -11,12 +11,15 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from oauthgw.clients import metadata, registration
+from oauthgw.guard.conf import gateway
 from oauthgw.views.endpoints import error, machine_endpoint
 
 
 @machine_endpoint("POST")
 def register(request: HttpRequest) -> HttpResponse:
-    """Registers a client and answers everything that was kept; anyone may, and nobody vouches for the client by that."""
+    """Registers a client and answers everything that was kept; nobody vouches for the client by that."""
+    if gateway().client_registration == "closed":
+        return error(403, "access_denied", "Clients cannot register here: ask the operator of this gateway to add yours.")
     try:
         document = _document(request)
         judged = metadata.read(document)
