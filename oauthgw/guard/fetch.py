@@ -84,6 +84,11 @@ class Target:
     path: str
     authority: str
 
+    @property
+    def name(self) -> str:
+        """The host as URLs and settings spell it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 def fetch(url: str, *, accept: str = "application/json") -> Fetched:
     """Gets a URL: at most 64 kB in at most 5 seconds, name look-up included. Raises CouldNotFetch, whatever is in the way.
