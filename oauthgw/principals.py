@@ -13,6 +13,7 @@ from oauthgw import tokens
 from oauthgw.guard.database import in_database
 from oauthgw.guard.sealed import digest
 from oauthgw.models import AccessToken
+from oauthgw.models.client import usable_clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ def _resolve(token_digest: str, resource_id: int) -> Principal | None:
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(
             Q(grant__expires_at=None) | Q(grant__expires_at__gt=now),
+            usable_clients("application__"),
             token_checksum=token_digest,
             expires__gt=now,
             grant__resource_id=resource_id,
             grant__revoked_at=None,
-            application__disabled_at=None,
             user__is_active=True,
         )
         .order_by()

@@ -15,6 +15,7 @@ urlpatterns = [
     re_path(r"^(?P<path>mcp/[a-z0-9][a-z0-9-]{0,62})/\.well-known/oauth-authorization-server/?$", metadata.authorization_server),
     re_path(r"^(?P<path>mcp/[a-z0-9][a-z0-9-]{0,62})/\.well-known/openid-configuration/?$", metadata.openid_configuration),
     re_path(r"^oauth/register/?$", register.register),
+    re_path(r"^oauth/register/(?P<client_id>[^/]+)/?$", register.manage),
     re_path(rf"^oauth/authorize{_ROUTE}?/?$", authorize.authorize, name="authorize"),
     re_path(r"^oauth/token/?$", token.token),
     re_path(r"^oauth/revoke/?$", token.revoke),

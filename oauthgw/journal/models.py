@@ -9,6 +9,13 @@ class Event(models.Model):
 
     class Kind(models.TextChoices):
         CLIENT_REGISTERED = "client_registered", "Client registered"
+        CLIENT_CHANGED = "client_changed", "Client changed"
+        CLIENT_SECRET_REPLACED = "client_secret_replaced", "Client secret replaced"
+        CLIENT_APPROVED = "client_approved", "Client approved"
+        CLIENT_APPROVAL_WITHDRAWN = "client_approval_withdrawn", "Client approval withdrawn"
+        CLIENT_DISABLED = "client_disabled", "Client disabled"
+        CLIENT_ENABLED = "client_enabled", "Client enabled"
+        CLIENT_REMOVED = "client_removed", "Client removed"
         SIGNED_IN = "signed_in", "Signed in"
         SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
         SIGNED_OUT = "signed_out", "Signed out"

@@ -16,7 +16,8 @@ from oauthgw.views.endpoints import error, machine_endpoint
 
 _FORM = "application/x-www-form-urlencoded"
 _EXPLANATIONS = {
-    "invalid_client": "The client is unknown or switched off, or did not authenticate as registered. Register again, or check its secret.",
+    "invalid_client": "The client is unknown, switched off or waiting for an operator's approval, or did not authenticate as registered. "
+    "Check its credentials, or register again.",
     "invalid_grant": "The code or refresh token is unknown, expired, revoked, used or another client's. Sign in again.",
     "unsupported_grant_type": "Only authorization_code and refresh_token are supported.",
 }
