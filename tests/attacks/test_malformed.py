@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from django.test import Client as Browser
 from django.test import RequestFactory
 from django.views.debug import technical_500_response
 
 from mcp_routes.models import McpRoute
+from tests.support.asgi import Exchange
 from tests.unit.conftest import CHALLENGE, LOOPBACK, ORIGIN, VERIFIER, Party, Person
 
 FORM = "application/x-www-form-urlencoded"
@@ -178,32 +178,9 @@ def test_no_member_of_a_registration_is_a_crash_and_none_reaches_the_database_un
     assert "\x00" not in answer.content.decode() and "\\ud800" not in answer.content.decode()
 
 
-def asked(host: str, path: str, *, peer: str = "127.0.0.1", method: str = "GET", headers: tuple[tuple[bytes, bytes], ...] = ()) -> int:
-    """The status that the whole ASGI application answers, dispatcher included."""
-    from gatewaysite.asgi import application
-
-    async def ask() -> int:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(b"host", host.encode()), *headers],
-            "client": (peer, 5000),
-            "server": ("127.0.0.1", 9000),
-        }
-        talk: Any = ApplicationCommunicator(application, scope)  # type: ignore[no-untyped-call]
-        await talk.send_input({"type": "http.request", "body": b"", "more_body": False})
-        status = int((await talk.receive_output(10))["status"])
-        await talk.wait(10)
-        return status
-
-    return asyncio.run(ask())
+def asked(host: str, path: str, *, peer: str = "127.0.0.1", headers: tuple[tuple[bytes, bytes], ...] = ()) -> int:
+    """The status that the whole application answers, dispatcher included."""
+    return asyncio.run(Exchange("GET", path, headers, host=host, peer=peer).run()).status
 
 
 class TestDevLoginsHost:

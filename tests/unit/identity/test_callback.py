@@ -322,6 +322,8 @@ def test_without_a_provider_a_page_says_what_to_set(browser: Browser, configure:
 
 def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
+    given = standin.signed_in(refresh_token="canary-refresh-token")
+    standin.answer = lambda: Reply(body=given)
     state = begin(browser)
     come_back(browser, state)
     standin.answer = lambda: Reply(400, {"code": "invalid_code", "message": "code-1"})
@@ -329,5 +331,14 @@ def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin,
     verifier = standin.received[0]["code_verifier"]
     told = caplog.text + "".join(event.reason for event in Event.objects.all())
     assert told
-    for secret in (state, verifier, "code-1", standin.received[0]["client_secret"], browser.cookies["gateway_browser"].value):
+    cookies = [browser.cookies[name].value for name in ("gateway_browser", "gateway_session")]
+    for secret in (
+        state,
+        verifier,
+        "code-1",
+        standin.received[0]["client_secret"],
+        given["access_token"],
+        given["refresh_token"],
+        *cookies,
+    ):
         assert secret not in told
