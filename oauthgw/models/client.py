@@ -71,6 +71,11 @@ class Client(AbstractApplication):
         return bool(self.client_type == self.CLIENT_CONFIDENTIAL)
 
     @property
+    def is_of_document(self) -> bool:
+        """Whether what stands here was read from the client ID metadata document at its client ID: that domain's own word."""
+        return bool(self.registration_source == self.RegistrationSource.CIMD)
+
+    @property
     def is_vouched_for(self) -> bool:
         """Whether an operator vouches for this client, who then may be redirected with errors and is not called unverified."""
         return self.approved_at is not None
