@@ -56,12 +56,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         pass
     except asyncio.CancelledError:  # the server stops and has waited long enough; nothing is above this task but the server
         if not seen.status:
-            await refusals.refuse(seen.send, refusals.STOPPING)
+            await refusals.refuse(seen.send, refusals.STOPPING if _is_call(scope["path"]) else refusals.STOPPING_HERE)
     except Exception:
         log.exception("failed request_id=%s", seen.request_id)
         if seen.status:  # too late for another answer: the server cuts the connection
             raise
-        await refusals.refuse(seen.send, refusals.BROKEN)
+        await refusals.refuse(seen.send, refusals.BROKEN if _is_call(scope["path"]) else refusals.BROKEN_HERE)
     finally:
         seen.log_line()
 
@@ -77,13 +77,17 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     public = urlsplit(origin.of_host(host))
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
     scope = {**scope, HOST: host, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
-    # The metadata of a route, asked for below its own path, is Django's; whatever else is down there the data plane refuses.
-    if path.startswith("/mcp/") and "/.well-known/" not in path:
+    if _is_call(path):
         return await proxy.serve(scope, receive, send)
     bounded = _Bounded(receive)
     await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
     if bounded.exceeded:
         await refusals.refuse(send, refusals.FORM_TOO_LARGE)
+
+
+def _is_call(path: str) -> bool:
+    """Whether the data plane answers. The metadata of a route, asked for below its own path, is Django's; all else down there is not."""
+    return path.startswith("/mcp/") and "/.well-known/" not in path
 
 
 def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -59,6 +59,9 @@ _SOON = ((b"retry-after", b"5"),)
 UNAVAILABLE = Refusal(503, -31503, "The gateway cannot look up access right now. Try again in a few seconds.", headers=_SOON)
 STOPPING = Refusal(503, -31503, "The gateway is restarting. Try again in a few seconds.", headers=_SOON)
 BROKEN = Refusal(500, -32603, "The gateway failed to handle this request. Tell its operator the request id.")
+# The same outside the data plane, in the words of OAuth: who refreshes just then must not take an outage for a verdict.
+STOPPING_HERE = Refusal(503, "temporarily_unavailable", STOPPING.sentence, headers=(*_SOON, *_FOR_ANY_PAGE))
+BROKEN_HERE = Refusal(500, "server_error", BROKEN.sentence, headers=_FOR_ANY_PAGE)
 
 
 def challenge(refusal: Refusal, metadata_url: str) -> Refusal:
