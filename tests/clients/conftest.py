@@ -14,11 +14,12 @@ import pytest
 import requests
 
 from tests.clients.catalogue import ASSISTANTS, COMMAND_LINES, EDITORS
-from tests.clients.documents import DocumentServer, serving
 from tests.clients.habits import AUTHORIZE, Habits
+from tests.clients.published import Publisher
 from tests.clients.sdks import SDKS
 from tests.flows.conftest import House
 from tests.flows.visitor import Visitor
+from tests.support.documents import published
 from tests.support.gateway import Gateway
 from tests.support.processes import PATIENCE
 
@@ -36,7 +37,7 @@ class Journey:
 
     house: House
     visitor: Visitor
-    documents: DocumentServer
+    publisher: Publisher
     habits: Habits
     redirect_uri: str
 
@@ -68,7 +69,7 @@ class Journey:
     def client(self) -> dict[str, Any]:
         """What it knows of itself: its registration, or its document."""
         if self.habits.publishes is not None:
-            return self.documents.publish(self.habits.publishes)
+            return self.publisher.publish(self.habits.publishes)
         return dict(self.registered.json())
 
     @cached_property
@@ -107,22 +108,21 @@ class Journey:
         if method == "client_secret_basic":
             headers["Authorization"] = "Basic " + b64encode(f"{quote(client_id)}:{quote(secret)}".encode()).decode()
         elif method == "private_key_jwt":
-            form |= {"client_id": client_id, **self.documents.assertion(client_id, self.metadata["token_endpoint"])}
+            form |= {"client_id": client_id, **self.publisher.assertion(client_id, self.metadata["token_endpoint"])}
         else:
             form |= {"client_id": client_id, **({"client_secret": secret} if method == "client_secret_post" else {})}
         return requests.post(self.metadata["token_endpoint"], data=form, headers=headers, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
-def documents() -> Iterator[DocumentServer]:
-    """Where clients publish their metadata documents."""
-    with serving() as server:
-        yield server
+def publisher() -> Iterator[Publisher]:
+    with published() as documents:
+        yield Publisher(documents)
 
 
 @pytest.fixture(scope="module")
-def house(start_gateway: Callable[..., Gateway], documents: DocumentServer) -> House:
-    return House(start_gateway(FETCH_TRUSTED_HOSTS=documents.host))
+def house(start_gateway: Callable[..., Gateway], publisher: Publisher) -> House:
+    return House(start_gateway(FETCH_TRUSTED_HOSTS=publisher.documents.authority))
 
 
 @pytest.fixture(scope="module")
@@ -135,15 +135,15 @@ def _way(way: tuple[Habits, str]) -> str:
 
 
 @pytest.fixture(scope="module", params=REGISTRATIONS, ids=lambda way: _way((way[0], "")).rstrip(":"))
-def newcomer(request: pytest.FixtureRequest, house: House, alice: Visitor, documents: DocumentServer) -> Journey:
+def newcomer(request: pytest.FixtureRequest, house: House, alice: Visitor, publisher: Publisher) -> Journey:
     """Each client that registers, once."""
-    return Journey(house, alice, documents, *request.param)
+    return Journey(house, alice, publisher, *request.param)
 
 
 @pytest.fixture(scope="module", params=WAYS, ids=_way)
-def journey(request: pytest.FixtureRequest, house: House, alice: Visitor, documents: DocumentServer) -> Journey:
+def journey(request: pytest.FixtureRequest, house: House, alice: Visitor, publisher: Publisher) -> Journey:
     """Each client, for each address that it waits at."""
-    return Journey(house, alice, documents, *request.param)
+    return Journey(house, alice, publisher, *request.param)
 
 
 def as_text(answer: requests.Response) -> str:
