@@ -64,7 +64,9 @@ class ClientAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="disabled_at")
     def state(self, client: Client) -> str:
-        return "active" if client.disabled_at is None else f"disabled since {client.disabled_at:%Y-%m-%d %H:%M} UTC"
+        if client.disabled_at is not None:
+            return f"disabled since {client.disabled_at:%Y-%m-%d %H:%M} UTC"
+        return "waiting for approval" if client.awaits_approval else "active"
 
     @admin.display(description="redirect URIs")
     def redirect_uri_list(self, client: Client) -> str:

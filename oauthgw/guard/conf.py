@@ -36,7 +36,12 @@ class Gateway:
     grant_max_age_days: int = 90  # 0: no limit
     session_ttl: int = 8 * 3600
     refresh_replay: int = 120
+    client_registration: str = "open"  # of clients, and of metadata documents: "open", "approval" or "closed"
     client_redirect_schemes: tuple[str, ...] = ()
+    cimd_allowed_hosts: tuple[str, ...] = ()  # whose metadata documents count; empty: any public host's
+    fetch_trusted_hosts: tuple[str, ...] = ()  # host or host:port that may be fetched from although private or plain http
+    unused_client_hours: int = 24  # a registered client that never got a token is removed after this
+    idle_client_days: int = 90  # one whose last grant has ended is removed this long after its last use
     max_body_bytes: int = 4 * 1024 * 1024
     upstream_timeout: int = 120
     allowed_origins: tuple[str, ...] = ()

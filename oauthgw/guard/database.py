@@ -50,6 +50,15 @@ def forget_lost_connections() -> bool:
     return bool(lost)
 
 
+def give_back_connection() -> None:
+    """Gives this thread's connection back before it waits for somebody else's answer: a pool that waits along serves nobody.
+
+    Does nothing inside a transaction, which would end with the connection.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 def _run(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         try:

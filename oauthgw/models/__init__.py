@@ -1,6 +1,6 @@
 """The authorization server's tables."""
 
-from oauthgw.models.client import Client
+from oauthgw.models.client import Client, UsedAssertion
 from oauthgw.models.consent import Consent
 from oauthgw.models.identity import Identity, SignIn
 from oauthgw.models.tokens import AccessToken, AuthorizationCode, DeviceGrant, Grant, IDToken, RefreshToken
@@ -16,4 +16,5 @@ __all__ = [
     "Identity",
     "RefreshToken",
     "SignIn",
+    "UsedAssertion",
 ]

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from oauthgw import resources, scopes
 from oauthgw.clients.metadata import AUTH_METHODS, GRANT_TYPES
 from oauthgw.guard import origin
+from oauthgw.guard.conf import gateway
 from oauthgw.views.endpoints import cacheable, error, machine_endpoint
 
 
@@ -64,11 +65,12 @@ def jwks(request: HttpRequest) -> HttpResponse:
 
 
 def _server_document(at: str, path: str) -> dict[str, Any]:
+    closed = gateway().client_registration == "closed"
     return {
         "issuer": at + path,
         "authorization_endpoint": f"{at}/oauth/authorize{path}",
         "token_endpoint": f"{at}/oauth/token",
-        "registration_endpoint": f"{at}/oauth/register",
+        **({} if closed else {"registration_endpoint": f"{at}/oauth/register"}),
         "revocation_endpoint": f"{at}/oauth/revoke",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -11,13 +11,18 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from oauth2_provider.views.mixins import OAuthLibMixin
 
+from oauthgw import tokens
 from oauthgw.views import parameters
 from oauthgw.views.endpoints import error, machine_endpoint
 
 _FORM = "application/x-www-form-urlencoded"
 _EXPLANATIONS = {
-    "invalid_client": "The client is unknown or switched off, or did not authenticate as registered. Register again, or check its secret.",
-    "invalid_grant": "The code or refresh token is unknown, expired, revoked, used or another client's. Sign in again.",
+    "invalid_client": "The client is unknown, switched off or waiting for an operator's approval, or did not authenticate as registered. "
+    "Check its credentials, or register again.",
+    "invalid_grant": (
+        "The code or refresh token is unknown, expired, revoked, used or another client's; or code_verifier or redirect_uri does not "
+        "match. Sign in again."
+    ),
     "unsupported_grant_type": "Only authorization_code and refresh_token are supported.",
 }
 
@@ -30,6 +35,8 @@ def token(request: HttpRequest) -> HttpResponse:
         return refused
     with transaction.atomic():
         _, headers, body, status = OAuthLibMixin().create_token_response(request)
+        if status == 401:
+            tokens.note_client_switched_off(request.POST.get("refresh_token", ""))
     return _answer(request, headers, body, status)
 
 
@@ -62,7 +69,7 @@ def _refuse(request: HttpRequest, required: str) -> HttpResponse | None:
 
 
 def _answer(request: HttpRequest, headers: dict[str, str], body: str, status: int) -> HttpResponse:
-    """Oauthlib's answer with our sentences; a 401 names the scheme that the client used (RFC 6749 §5.2)."""
+    """Oauthlib's answer with our sentences; a 401 names the scheme that a header may use (RFC 9110 §15.5.2)."""
     if status >= 400:
         refused: dict[str, Any] = json.loads(body)
         code = str(refused.get("error", "invalid_request"))
