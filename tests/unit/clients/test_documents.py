@@ -15,6 +15,7 @@ from oauthgw.clients import documents as subject
 from oauthgw.clients import freshness
 from oauthgw.clients.cimd import InvalidDocument, NotAccepted
 from oauthgw.clients.documents import fetch_if_due
+from oauthgw.guard import database
 from oauthgw.guard.fetch import CouldNotFetch, Fetched, fetch
 from oauthgw.journal.models import Event
 from oauthgw.models import Client
@@ -285,10 +286,9 @@ class TestManyAtOnce:
         answer = documents.answers["/client.json"]
 
         def give_connection_back() -> None:
-            real()
+            database.give_connection_back()
             waiting.release()
 
-        real = subject.give_connection_back
         monkeypatch.setattr(subject, "give_connection_back", give_connection_back)
 
         def one() -> None:
