@@ -76,6 +76,11 @@ class Client(AbstractApplication):
         return bool(self.registration_source == self.RegistrationSource.CIMD)
 
     @property
+    def signs(self) -> bool:
+        """Whether it proves itself by its own key, and so by nothing else."""
+        return bool(self.token_endpoint_auth_method == self.AuthMethod.ASSERTION)
+
+    @property
     def is_vouched_for(self) -> bool:
         """Whether an operator vouches for this client, who then may be redirected with errors and is not called unverified."""
         return self.approved_at is not None

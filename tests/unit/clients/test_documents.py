@@ -15,6 +15,7 @@ from oauthgw.clients import documents as subject
 from oauthgw.clients import freshness
 from oauthgw.clients.cimd import InvalidDocument, NotAccepted
 from oauthgw.clients.documents import fetch_if_due
+from oauthgw.guard import database
 from oauthgw.guard.fetch import CouldNotFetch, Fetched, fetch
 from oauthgw.journal.models import Event
 from oauthgw.models import Client
@@ -155,6 +156,10 @@ class TestAKnownClient:
         fetch_if_due(url)
         assert documents.paths() == ["/client.json"] and not events()
 
+    def test_is_not_fetched_twice_by_one_who_comes_a_moment_late(self, documents: Documents, url: str) -> None:
+        subject._renew(url, "")  # it was due when they looked, and is not any more
+        assert not documents.asked
+
     def test_keeps_its_time_of_change_when_nothing_changed(self, url: str) -> None:
         before = row(url).updated
         age(url, timedelta(hours=2))
@@ -285,10 +290,9 @@ class TestManyAtOnce:
         answer = documents.answers["/client.json"]
 
         def give_connection_back() -> None:
-            real()
+            database.give_connection_back()
             waiting.release()
 
-        real = subject.give_connection_back
         monkeypatch.setattr(subject, "give_connection_back", give_connection_back)
 
         def one() -> None:
