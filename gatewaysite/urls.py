@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 from gatewaysite import health
 from mcp_routes.views.landing import landing
 
+handler400 = "oauthgw.views.pages.bad_request"
+handler403 = "oauthgw.views.pages.forbidden"
 handler404 = "oauthgw.views.pages.not_found"
 handler500 = "oauthgw.views.pages.failed"
 

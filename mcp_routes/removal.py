@@ -13,7 +13,7 @@ from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
 from mcp_routes.models import FormerSlug, McpRoute
-from oauthgw import codes, tokens
+from oauthgw.ending import end_grants
 from oauthgw.models import Grant
 
 _REASON = "The route was removed."
@@ -27,7 +27,7 @@ def connections(route: McpRoute) -> QuerySet[Grant]:
 @transaction.atomic
 def remove(route: McpRoute, by: AbstractBaseUser | None = None) -> int:
     """Removes a route and ends every connection to it; returns how many ended. `by` is the operator, if one is known."""
-    ended = tokens.revoke_all(connections(route), _REASON, by)
+    ended = end_grants(_REASON, by, resource_id=route.pk)
     route.delete()
     return ended
 
@@ -35,6 +35,5 @@ def remove(route: McpRoute, by: AbstractBaseUser | None = None) -> int:
 @receiver(pre_delete, sender=McpRoute, dispatch_uid="mcp_routes.removal")
 def leave_nothing_alive(sender: type[McpRoute], instance: McpRoute, **kwargs: Any) -> None:
     """Runs in the deleting transaction, once for each row of a bulk deletion too."""
-    codes.void(resource_id=instance.pk)
-    tokens.revoke_all(connections(instance), _REASON)
+    end_grants(_REASON, resource_id=instance.pk)
     FormerSlug.objects.get_or_create(slug=instance.slug)

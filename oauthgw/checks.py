@@ -86,7 +86,17 @@ def check_who_may_sign_in(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
 @register
 def check_admins(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Administrators are named one by one, or by a role that somebody gave them."""
-    return [
+    roles = [entry for entry in gateway().admins if "@" not in entry]
+    anyone = [
+        checks.Warning(
+            f"GATEWAY_ADMINS holds the role {entry!r} while SIGN_IN_ALLOW is *: whoever has this role in any organisation of your WorkOS "
+            "environment administers the gateway. List your organisations (org_…) in SIGN_IN_ALLOW.",
+            id="oauthgw.W005",
+        )
+        for entry in roles
+        if "*" in gateway().sign_in_allow and not gateway().debug
+    ]
+    return anyone + [
         Error(
             f"GATEWAY_ADMINS holds {entry!r}: write whole e-mail addresses or WorkOS roles; everyone, domains and organisations "
             "cannot be administrators.",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from oauthgw import tokens
 from oauthgw.guard.database import in_database
 from oauthgw.guard.sealed import digest
+from oauthgw.identity import dev
 from oauthgw.models import AccessToken
 from oauthgw.models.client import usable_clients
 
@@ -72,6 +73,7 @@ def _resolve(token_digest: str, resource_id: int) -> Principal | None:
     now = timezone.now()
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(
+            Q() if dev.exist() else ~Q(user__identity__provider=dev.PROVIDER),
             Q(grant__expires_at=None) | Q(grant__expires_at__gt=now),
             usable_clients("application__"),
             token_checksum=token_digest,

@@ -30,8 +30,8 @@ _BROKEN = (aiohttp.ClientError, OSError)
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None]) -> bool:
-    """Runs an exchange until it ends or the client leaves; whether it ended.
+async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None]) -> None:
+    """Runs an exchange until it ends or the client leaves.
 
     `receive()` is awaited all the while: without that, a client that goes away is not noticed before the next byte, or ever.
     """
@@ -46,7 +46,6 @@ async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None])
         outcomes = await asyncio.gather(running, leaving, return_exceptions=True)
     if ended and isinstance(outcomes[0], BaseException):
         raise outcomes[0]
-    return ended
 
 
 async def _disconnected(receive: Receive) -> None:

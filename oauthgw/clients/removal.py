@@ -7,7 +7,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
 
-from oauthgw import codes, consent, tokens
+from oauthgw import consent
+from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client, Consent, Grant
 
@@ -24,10 +25,9 @@ def remove(client: Client, reason: str, by: AbstractBaseUser | None = None) -> i
     The row is locked first, so that a grant which is made at this moment is either seen here or refused by the database.
     """
     Client.objects.select_for_update().get(pk=client.pk)
-    ended = tokens.revoke_all(connections(client), reason, by)
-    codes.void(application_id=client.pk)
-    for standing in Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user"):
-        consent.withdraw(standing, reason, by)
+    standing = Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user")
+    ended = sum(consent.withdraw(each, reason, by) for each in standing)
+    ended += end_grants(reason, by, client_id=client.pk)
     who = f" (by {by})" if by is not None else ""
     record(Kind.CLIENT_REMOVED, user=by, client_id=client.client_id, reason=f"{reason}{who} Its name was: {client.name or 'none'}")
     client.delete()

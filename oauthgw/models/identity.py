@@ -1,7 +1,13 @@
 """Who a user is at the identity provider, and the sign-ins under way."""
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
+
+
+def label(user: AbstractBaseUser) -> str:
+    """What to call a user towards people: the e-mail address, or the name of a local account."""
+    return str(getattr(user, "email", "") or user.get_username())
 
 
 class Identity(models.Model):

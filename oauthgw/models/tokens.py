@@ -20,6 +20,7 @@ from oauth2_provider.models import (
 )
 
 from oauthgw.models.client import Client
+from oauthgw.models.identity import label
 
 
 def live_grants(through: str = "") -> models.Q:
@@ -61,7 +62,7 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {self.user.email or self.user.get_username()}"
+        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {label(self.user)}"
 
     def get_absolute_url(self) -> str:
         return reverse("admin:oauthgw_grant_change", args=[self.pk])

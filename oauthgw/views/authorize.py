@@ -17,7 +17,7 @@ from oauth2_provider.exceptions import FatalClientError, OAuthToolkitError
 from oauth2_provider.http import OAuth2ResponseRedirect
 from oauth2_provider.views.mixins import OAuthLibMixin
 
-from oauthgw import authorization, codes, consent, resources
+from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
 from oauthgw.clients import documents
 from oauthgw.guard import origin
@@ -75,11 +75,13 @@ def _ask_or_continue(request: HttpRequest, given: Any, client: Client, redirect_
     asked = consent.ask(_as_asked(request, given, redirect_uri, path, resource))
     user = cast("AbstractBaseUser", request.user)
     asks_again = "consent" in given.get("prompt", "").split() or _is_impersonated(request)
-    if resource is not None and not asks_again and consent.stands(asked.request, client, user, resource):
-        target = consent.continue_with_code(asked, client, user, resource)
+    loop = loops.stopped(client, user, resource) if resource is not None else None
+    if loop is not None:
+        return pages.loop(request, client, asked.request, loop)
+    target = consent.repeat(asked, client, user, resource) if resource is not None and not asks_again else None
+    if target is not None:
         return pages.forward(request, client, asked.request, target, approved=True)
-    page = pages.Page(asked, client, resource, user)
-    return pages.consent_page(request, page)
+    return pages.consent_page(request, pages.Page(asked, client, resource, user))
 
 
 @transaction.atomic
@@ -102,6 +104,9 @@ def decide(request: HttpRequest) -> HttpResponse:
     resource = resources.backend().find(chosen)
     if resource is None:
         return show(request, pages.choose_a_route() if not chosen else pages.unknown_route(chosen))
+    loop = loops.stopped(client, user, resource)
+    if loop is not None:
+        return pages.loop(request, client, asked.request, loop)
     try:
         target = consent.approve(asked, client, user, resource, impersonated=_is_impersonated(request))
     except codes.AlreadyRedeemed:

@@ -103,6 +103,7 @@ def test_a_laptop_needs_nothing_set(site: Site) -> None:
         ({"sign_in_allow": ("@*.example.com",)}, {}, "oauthgw.E006", "'@*.example.com'"),
         ({"admins": ("*",)}, {}, "oauthgw.E007", "GATEWAY_ADMINS"),
         ({"admins": ("@example.com",)}, {}, "oauthgw.E007", "GATEWAY_ADMINS"),
+        ({"sign_in_allow": ("*",)}, {}, "oauthgw.W005", "'admin'"),
         ({"client_redirect_schemes": ("https",)}, {}, "oauthgw.E008", "'https'"),
         ({"client_redirect_schemes": ("http",)}, {}, "oauthgw.E008", "'http'"),
         ({"client_redirect_schemes": ("javascript",)}, {}, "oauthgw.E008", "'javascript'"),
@@ -128,7 +129,8 @@ def test_a_misconfiguration_is_named(site: Site, changed: dict[str, Any], plain:
         ({"origin": "https://mcp.example.com:8443"}, {}),
         ({"origin": "http://[::1]:9000"}, {"ALLOWED_HOSTS": ["[::1]"]}),
         ({}, {"ALLOWED_HOSTS": [".example.com", "other.example.com"]}),
-        ({"sign_in_allow": ("*",)}, {}),
+        ({"sign_in_allow": ("*",), "admins": ("op@example.com",)}, {}),
+        ({"sign_in_allow": ("org_01HZ",), "admins": ("admin",)}, {}),
         ({"sign_in_allow": ("@Sub.Example.com", "org_01HZ")}, {}),
         ({"admins": ()}, {}),
         ({"client_redirect_schemes": ()}, {}),
@@ -191,6 +193,29 @@ def test_nothing_set_at_all_names_everything_that_is_needed() -> None:
     assert result.returncode == 1
     for name in ENVIRONMENT:
         assert f"{name} " in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("GATEWAY_ORIGIN", "https://exämple.com", "xn--"),
+        ("GATEWAY_ORIGIN", "https://mcp.example.com/path", "scheme and host only"),
+        ("GATEWAY_ORIGIN", "http://mcp.example.com", "use https"),
+        ("WORKOS_API_BASE_URL", "https://api.workos.com?key=1", "https URL"),
+        ("WORKOS_API_BASE_URL", "https://user@api.workos.com", "https URL"),
+        ("DEBUG", "maybe", "true or false"),
+        ("ACCESS_TOKEN_TTL_SECONDS", "30000", "from 1 to 28800"),
+    ],
+)
+def test_a_misspelt_value_is_refused_by_name(name: str, value: str, named: str) -> None:
+    result = check({**ENVIRONMENT, name: value})
+    assert result.returncode != 0
+    assert f"{name} is " in result.stderr and named in result.stderr
+
+
+def test_a_list_without_entries_counts_as_not_set() -> None:
+    assert check({**ENVIRONMENT, "ALLOWED_HOSTS": "", "ALLOWED_ORIGINS": " , "}).returncode == 0
+    assert "SIGN_IN_ALLOW is not set" in check({**ENVIRONMENT, "SIGN_IN_ALLOW": ""}).stderr
 
 
 def test_production_settings_pass_the_deployment_checks_without_a_warning() -> None:

@@ -1,9 +1,7 @@
 """What the log of one process says while tokens come and go, with everything that may be switched to DEBUG at DEBUG."""
 
 import logging
-from base64 import b64encode
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
@@ -11,9 +9,9 @@ from gatewaysite import logs
 from mcp_routes.models import McpRoute
 from oauthgw import principals
 from tests.unit.conftest import VERIFIER, Party, Person, sent_to_client, signed_value
+from tests.unit.posting import basic, post
 
 WEB = "https://app.example.com/cb"
-FORM = "application/x-www-form-urlencoded"
 
 
 def is_pinned(name: str) -> bool:
@@ -40,9 +38,9 @@ def test_no_log_at_any_level_holds_what_a_token_request_carries(
 ) -> None:
     page = alice.open(website.client, redirect_uri=WEB)
     code = sent_to_client(alice.decide(page))["code"]
-    basic = "Basic " + b64encode(f"{website.client.client_id}:{website.secret}".encode()).decode()
+    header = basic(f"{website.client.client_id}:{website.secret}")
     form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER, "redirect_uri": WEB}
-    first: dict[str, Any] = website.http.post("/oauth/token", urlencode(form), content_type=FORM, headers={"Authorization": basic}).json()
+    first: dict[str, Any] = post(website.http, form, Authorization=header).json()
     second: dict[str, Any] = website.refresh(first["refresh_token"]).json()
     assert website.refresh(second["refresh_token"], client_secret="canary-wrong-secret").status_code == 401
     assert website.redeem(code, code_verifier="canary-wrong-verifier".ljust(43, "w")).status_code == 400
@@ -56,7 +54,7 @@ def test_no_log_at_any_level_holds_what_a_token_request_carries(
     assert "a.library" in text  # DEBUG is on
     secrets = [value for answer in (first, second) for name, value in answer.items() if name.endswith("_token")]
     assert len(secrets) == 4
-    for secret in (*secrets, code, VERIFIER, website.secret, basic, "canary-wrong", signed_value(page)):
+    for secret in (*secrets, code, VERIFIER, website.secret, header, "canary-wrong", signed_value(page)):
         assert secret not in text
 
 

@@ -289,6 +289,18 @@ def test_an_impersonated_session_is_marked_and_never_admin(
     assert own.get("/admin/").status_code == 200  # what the person's own session may do is not changed
 
 
+def test_an_impersonators_forms_are_worth_nothing_in_the_persons_own_session(
+    browser: Browser, new_browser: Callable[[], Browser], standin: Standin
+) -> None:
+    own = new_browser()
+    sign_in(own)
+    standin.answer = lambda: Reply(body=standin.signed_in(impersonator={"email": "support@example.com"}))
+    sign_in(browser)
+    for session in (own, browser):
+        session.get("/oauth/logout")
+    assert own.cookies["gateway_csrf"].value != browser.cookies["gateway_csrf"].value
+
+
 def test_signing_in_as_oneself_ends_the_impersonation(browser: Browser, standin: Standin) -> None:
     good = standin.answer
     standin.answer = lambda: Reply(body=standin.signed_in(impersonator={"email": "support@example.com"}))
