@@ -156,6 +156,10 @@ class TestAKnownClient:
         fetch_if_due(url)
         assert documents.paths() == ["/client.json"] and not events()
 
+    def test_is_not_fetched_twice_by_one_who_comes_a_moment_late(self, documents: Documents, url: str) -> None:
+        subject._renew(url, "")  # it was due when they looked, and is not any more
+        assert not documents.asked
+
     def test_keeps_its_time_of_change_when_nothing_changed(self, url: str) -> None:
         before = row(url).updated
         age(url, timedelta(hours=2))
