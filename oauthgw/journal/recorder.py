@@ -5,10 +5,10 @@ Knows the event row and the request at hand (by context variable); knows nothing
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from oauthgw.guard import origin
 from oauthgw.journal.models import Event
 
 Kind = Event.Kind
@@ -42,14 +42,7 @@ def record(
         client_id=client_id,
         grant_id=grant_id,
         resource=resource,
-        address=_address(at.address),
+        address=origin.address(at.address),
         request_id=at.request_id,
         reason=reason[:200],
     )
-
-
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:  # a Unix socket has no address
-        return None

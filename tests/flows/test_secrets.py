@@ -12,7 +12,8 @@ UPSTREAM_SECRET = "canary-upstream-secret-5c1d"
 def test_nothing_secret_is_left_readable_anywhere(house: House, upstream: DemoUpstream) -> None:
     house.gateway.manage("mcproute", "add", "sealed", upstream.url, "--auth", "headers", "--header", f"Authorization: {UPSTREAM_SECRET}")
     client = house.register(redirect_uris=["https://app.example.com/cb"], token_endpoint_auth_method="client_secret_post")
-    asked = house.ask("sealed", client=client)
+    visitor = house.visitor()
+    asked = house.ask("sealed", visitor, client)
     form = {**asked.form(), "client_secret": client["client_secret"]}
     first = requests.post(f"{house.url}/oauth/token", data=form, timeout=10).json()
     refresh = {
@@ -31,12 +32,13 @@ def test_nothing_secret_is_left_readable_anywhere(house: House, upstream: DemoUp
         "client secret": client["client_secret"],
         "wrong secret": "canary-wrong-secret",
         "upstream secret": UPSTREAM_SECRET,
+        "session cookie": visitor.session.cookies["gateway_session"],
         **{f"{name} {number}": answer[name] for number, answer in enumerate((first, second)) for name in ("access_token", "refresh_token")},
     }
     places = {
         "log": house.gateway.log(),
         "database": databases.dump(house.gateway.database_url),
-        "admin": house.admin_pages(house.visitor().session),
+        "admin": house.admin_pages(visitor.session),
     }
     for place, text in places.items():
         assert len(text) > 500, f"nothing was found in the {place}: the test would prove nothing"
