@@ -30,6 +30,7 @@ from oauthgw import resources
 from oauthgw.guard import sealed
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
 
@@ -139,6 +140,23 @@ def exchange(token: RefreshToken, value: str) -> Issued:
 @transaction.atomic
 def revoke(grant: Grant, reason: str, by: AbstractBaseUser | None = None) -> bool:
     """Ends a grant and every token of it; safe to repeat. Returns whether this call ended it. `by` is the operator, if one did."""
+    ended = _end(grant, reason, by)
+    if ended:
+        publish(Topic.GRANT, grant.pk)
+    return ended
+
+
+@transaction.atomic
+def revoke_all(grants: "QuerySet[Grant]", reason: str, by: AbstractBaseUser | None = None) -> int:
+    """Ends every live grant of a queryset; returns how many."""
+    live = grants.filter(revoked_at=None).select_related("user", "client")
+    ended = [grant.pk for grant in live if _end(grant, reason, by)]
+    publish(Topic.GRANT, *ended)
+    return len(ended)
+
+
+def _end(grant: Grant, reason: str, by: AbstractBaseUser | None) -> bool:
+    """Marks a grant as revoked, with the journal's entry; whether it was not before."""
     ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
     if ended:
         who = f" (by {by})" if by is not None else ""
@@ -151,13 +169,6 @@ def revoke(grant: Grant, reason: str, by: AbstractBaseUser | None = None) -> boo
             reason=reason + who,
         )
     return bool(ended)
-
-
-@transaction.atomic
-def revoke_all(grants: "QuerySet[Grant]", reason: str, by: AbstractBaseUser | None = None) -> int:
-    """Ends every live grant of a queryset; returns how many."""
-    live = grants.filter(revoked_at=None).select_related("user", "client")
-    return sum(revoke(grant, reason, by) for grant in live)
 
 
 def revoke_value(value: str, client: Client) -> None:
