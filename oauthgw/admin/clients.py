@@ -30,6 +30,7 @@ class ClientAdmin(ReadOnlyAdmin):
         "client_id",
         "state",
         "source",
+        "document",
         "client_type",
         "token_endpoint_auth_method",
         "redirect_uri_list",
@@ -51,6 +52,12 @@ class ClientAdmin(ReadOnlyAdmin):
     @admin.display(description="source", ordering="registration_source")
     def source(self, client: Client) -> str:
         return str(client.get_registration_source_display())
+
+    @admin.display(description="metadata document")
+    def document(self, client: Client) -> str:
+        if client.document_fetched_at is None or client.cimd_expires_at is None:
+            return "none"
+        return f"fetched {client.document_fetched_at:%Y-%m-%d %H:%M} UTC, asked for again after {client.cimd_expires_at:%Y-%m-%d %H:%M} UTC"
 
     @admin.display(description="redirects to")
     def redirect_hosts(self, client: Client) -> str:

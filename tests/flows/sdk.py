@@ -38,11 +38,15 @@ class Memory(TokenStorage):
 
 @dataclass
 class SdkClient:
-    """An MCP client program. `visit` is its user: takes the authorization URL, returns the address the browser ended at."""
+    """An MCP client program. `visit` is its user: takes the authorization URL, returns the address the browser ended at.
+
+    With a `document` (its client ID metadata document's URL) it uses that where the server announces so, and does not register.
+    """
 
     url: str
     visit: Callable[[str], str]
     storage: Memory = field(default_factory=Memory)
+    document: str | None = None
     visits: list[str] = field(default_factory=list)
 
     @asynccontextmanager
@@ -64,6 +68,7 @@ class SdkClient:
             self.storage,
             redirect_handler=redirect,
             callback_handler=callback,
+            client_metadata_url=self.document,
         )
         async with (
             httpx2.AsyncClient(auth=provider, timeout=30, follow_redirects=True) as http,
