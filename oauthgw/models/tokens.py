@@ -19,13 +19,18 @@ from oauth2_provider.models import (
     AbstractRefreshToken,
 )
 
-from oauthgw.models.client import Client
+from oauthgw.models.client import Client, usable_clients
 
 
 def live_grants(through: str = "") -> models.Q:
     """Grants neither revoked nor past their absolute age; `through` is the look-up that leads to them (`grants__`)."""
     ageless = models.Q(**{f"{through}expires_at": None}) | models.Q(**{f"{through}expires_at__gt": timezone.now()})
     return ageless & models.Q(**{f"{through}revoked_at": None})
+
+
+def tokens_in_force() -> models.Q:
+    """Tokens whose grant is live, whose client may act and whose user may sign in; their own expiry is for each kind to say."""
+    return live_grants("grant__") & usable_clients("application__") & models.Q(user__is_active=True)
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
