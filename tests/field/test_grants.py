@@ -13,8 +13,9 @@ from tests.support.processes import PATIENCE
 Asks = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(house: House) -> dict[str, Any]:
+    """A client of the test's own: one that connects again and again would be stopped."""
     return house.register(client_name="Editor", redirect_uris=[LOOPBACK])
 
 
