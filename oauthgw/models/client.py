@@ -81,6 +81,11 @@ class Client(AbstractApplication):
         return bool(self.token_endpoint_auth_method == self.AuthMethod.ASSERTION)
 
     @property
+    def may_sign(self) -> bool:
+        """Whether an assertion of its own counts. A document may offer a key beside going without, and such clients use either."""
+        return self.signs or (self.is_of_document and not self.metadata.keys().isdisjoint(("jwks", "jwks_uri")))
+
+    @property
     def is_vouched_for(self) -> bool:
         """Whether an operator vouches for this client, who then may be redirected with errors and is not called unverified."""
         return self.approved_at is not None

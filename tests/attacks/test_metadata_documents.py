@@ -1,7 +1,7 @@
 """A client ID is a URL that a stranger chose, and the gateway asks it: nobody is to be reached by that whom the stranger cannot reach."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -220,7 +220,7 @@ def test_a_client_of_a_document_cannot_pass_for_another(
 
 @pytest.mark.parametrize("secret", ["", "client_secret", "x"])
 def test_a_client_that_signs_cannot_be_had_by_a_secret(
-    visitor: Person, alice: Person, http: Browser, documents: Documents, secret: str, register: Callable[..., dict[str, Any]]
+    visitor: Person, alice: Person, http: Browser, documents: Documents, secret: str
 ) -> None:
     url = f"{documents.url}/client.json"
     document = {"client_id": url, "client_name": "App", "redirect_uris": [LOOPBACK], "token_endpoint_auth_method": "private_key_jwt"}

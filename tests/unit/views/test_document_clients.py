@@ -14,7 +14,8 @@ from mcp_routes.models import McpRoute
 from oauthgw import principals
 from oauthgw.models import Client, Consent
 from tests.support.documents import Documents
-from tests.unit.conftest import LOOPBACK, Party, Person, sent_to_client
+from tests.support.signing import Signer
+from tests.unit.conftest import LOOPBACK, Party, Person, SigningParty, sent_to_client
 
 WEB = "https://app.example.com/cb"
 METADATA = "/.well-known/oauth-authorization-server"
@@ -140,6 +141,38 @@ class TestTheTokenEndpoint:
         assert principals.resolve_now(tokens["access_token"], demo.pk) is not None
         assert program.refresh(tokens["refresh_token"]).status_code == 200
         assert not documents.asked
+
+    @pytest.mark.parametrize("by_reference", [True, False], ids=["jwks_uri", "jwks"])
+    def test_wants_the_key_that_a_document_names(
+        self, demo: McpRoute, alice: Person, http: Browser, publish: Callable[..., Client], documents: Documents, by_reference: bool
+    ) -> None:
+        signer = Signer()
+        keys = {"jwks_uri": documents.publish("/keys", signer.key_set)} if by_reference else {"jwks": signer.key_set}
+        program = SigningParty(http, publish(token_endpoint_auth_method="private_key_jwt", **keys), signer=signer)
+        code = alice.code(program.client)
+        assert Party(http, program.client).redeem(code).json()["error"] == "invalid_client"
+        assert program.redeem(code).status_code == 200
+
+    def test_takes_either_from_a_client_that_can_do_without_a_key(
+        self, demo: McpRoute, alice: Person, http: Browser, publish: Callable[..., Client], documents: Documents
+    ) -> None:
+        """As ChatGPT's, which signs for servers that announce private_key_jwt, and else does not."""
+        signer = Signer()
+        keys = documents.publish("/keys", signer.key_set)
+        client = publish(
+            token_endpoint_auth_method="private_key_jwt", token_endpoint_auth_methods_supported=["none", "private_key_jwt"], jwks_uri=keys
+        )
+        assert Party(http, client).redeem(alice.code(client)).status_code == 200
+        assert SigningParty(http, client, signer=signer).redeem(alice.code(client)).status_code == 200
+        impostor = SigningParty(http, client)
+        assert impostor.redeem(alice.code(client)).json()["error"] == "invalid_client"
+
+    def test_takes_no_signature_from_a_client_whose_document_names_no_key(
+        self, demo: McpRoute, alice: Person, http: Browser, publish: Callable[..., Client]
+    ) -> None:
+        program = SigningParty(http, publish())
+        answer = program.redeem(alice.code(program.client)).json()
+        assert (answer["error"], "registered for none" in answer["error_description"]) == ("invalid_client", True)
 
     def test_does_not_fetch_a_stranger(self, demo: McpRoute, http: Browser, publish: Callable[..., Client], documents: Documents) -> None:
         answer = Party(http, publish()).redeem("x")
