@@ -107,8 +107,8 @@ class TestClientAuthentication:
     ) -> None:
         Client.objects.update(token_endpoint_auth_method=registered)
         body = {"client_id": website.client.client_id, "client_secret": website.secret}
-        headers = {"Authorization": self.basic(website, website.secret)} if used == "header" else {}
-        assert self.post(http, redeemable | ({} if headers else body), **headers).status_code == 200
+        headers = {"Authorization": basic(f"{website.client.client_id}:{website.secret}")} if used == "header" else {}
+        assert post(http, redeemable | ({} if headers else body), **headers).status_code == 200
 
     def test_a_public_client_has_no_secret_to_prove_itself_by(self, demo: McpRoute, alice: Person, http: Browser, editor: Party) -> None:
         code = alice.code(editor.client)
