@@ -1,6 +1,7 @@
 """Clients as operators see them: who registered what, and the switch that turns one off."""
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -11,6 +12,7 @@ from oauthgw.admin.confirm import Question, ask, plural
 from oauthgw.admin.readonly import ReadOnlyAdmin
 from oauthgw.admin.states import ClientState
 from oauthgw.clients import redirects
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.models import Client
 from oauthgw.models.tokens import live_grants
 
@@ -82,7 +84,8 @@ class ClientAdmin(ReadOnlyAdmin):
         question = Question(
             title="Disable these clients?",
             consequences=(
-                "Their access tokens stop working at once, on every route and for every user, and they can neither connect nor refresh.",
+                "Their access tokens stop working at once, on every route and for every user, and open streams end.",
+                "They can neither connect nor refresh.",
                 "Nothing is deleted: enabling a client lets its connections work again, as far as they have not expired.",
             ),
             button="Disable",
@@ -105,8 +108,11 @@ class ClientAdmin(ReadOnlyAdmin):
         return page
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Client], done: str) -> None:
-        clients = list(queryset)
-        Client.objects.filter(pk__in=[client.pk for client in clients]).update(disabled_at=timezone.now() if done == "Disabled" else None)
-        for client in clients:
-            self.log_change(request, client, f"{done}.")
+        with transaction.atomic():
+            clients = list(queryset)
+            keys = [client.pk for client in clients]
+            Client.objects.filter(pk__in=keys).update(disabled_at=timezone.now() if done == "Disabled" else None)
+            for client in clients:
+                self.log_change(request, client, f"{done}.")
+            publish(Topic.CLIENT, *keys)
         self.message_user(request, f"{done} {plural(len(clients), 'client')}.")
