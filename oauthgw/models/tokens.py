@@ -107,6 +107,7 @@ class RefreshToken(AbstractRefreshToken):
             models.UniqueConstraint(fields=["grant", "generation"], name="one_token_per_generation"),
             models.UniqueConstraint(fields=["token_checksum"], name="refresh_token_digest_is_unique"),
         ]
+        indexes = [models.Index(fields=["expires_at"], name="refresh_token_expiry")]
 
     def __str__(self) -> str:
         return f"Refresh token {self.pk} of grant {self.grant_id}"
