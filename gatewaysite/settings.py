@@ -250,6 +250,7 @@ OAUTH2_PROVIDER = {
     "ROTATE_REFRESH_TOKEN": True,
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "CLIENT_SECRET_HASHER": "keyed_digest",
+    "CIMD_ENABLED": False,  # the library's resolver stays out of the way of oauthgw.clients.documents
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],  # a client's own are decided by Client.get_allowed_schemes
     "RESOURCE_SERVER_TOKEN_RESOURCE_VALIDATOR": "oauthgw.resources.same_resource_only",
     **{

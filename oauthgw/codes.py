@@ -18,7 +18,7 @@ from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
 from oauthgw.identity import people
-from oauthgw.journal.recorder import Kind, record, record_once
+from oauthgw.journal.recorder import Kind, record_once
 from oauthgw.models import AuthorizationCode, Client
 
 LIFETIME = timedelta(seconds=60)  # RFC 6749 §4.1.2 allows ten minutes; a client redeems at once
@@ -111,7 +111,14 @@ def _judge_replay(row: AuthorizationCode, verifier: str | None) -> None:
     grant = row.issued_grant
     if grant is None or not proves(row, verifier):
         return
-    record(Kind.CODE_REPLAYED, user=row.user, client_id=row.application.client_id, grant_id=grant.pk, resource=grant.resource)
+    record_once(
+        Kind.CODE_REPLAYED,
+        within=timedelta(days=1),
+        user=row.user,
+        client_id=row.application.client_id,
+        grant_id=grant.pk,
+        resource=grant.resource,
+    )
     tokens.revoke(grant, "Its authorization code was used again.")
 
 

@@ -13,7 +13,8 @@ from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
 
 from oauthgw import codes, resources, scopes, tokens
-from oauthgw.clients import registration
+from oauthgw.clients import authentication, registration
+from oauthgw.clients.assertions import Proof
 from oauthgw.guard import origin
 from oauthgw.models import AuthorizationCode, Client
 
@@ -25,9 +26,19 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
 
     # Clients
 
+    def client_authentication_required(self, request: Request, *args: Any, **kwargs: Any) -> bool:
+        proven = authentication.PROOF in request.headers
+        return proven or bool(super().client_authentication_required(request, *args, **kwargs))
+
     def authenticate_client(self, request: Request, *args: Any, **kwargs: Any) -> bool:
-        """By secret, and as nobody else: a `client_id` in the body must be the one in the header (RFC 6749 §2.3.1)."""
-        authenticated = super().authenticate_client(request, *args, **kwargs)
+        """By the way that is registered, and as nobody else: a `client_id` in the body must be the one that is proven (RFC 6749 §2.3.1).
+
+        Either way of sending a secret will do, because clients mix them; a client that signs has none, so that no secret is its own.
+        """
+        proof: Proof | None = request.headers.get(authentication.PROOF)
+        if proof is not None:
+            return self._load_application(proof.client_id, request) is not None and authentication.spend(proof)
+        authenticated = super().authenticate_client(request, *args, **kwargs) and not request.client.signs
         return bool(authenticated and request.client_id in (None, "", request.client.client_id))
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:

@@ -61,7 +61,7 @@ UNAVAILABLE = Refusal(503, -31503, "The gateway cannot look up access right now.
 STOPPING = Refusal(503, -31503, "The gateway is restarting. Try again in a few seconds.", headers=_SOON)
 BROKEN = Refusal(500, -32603, "The gateway failed to handle this request. Tell its operator the request id.")
 
-# The same outside /mcp/, where clients read OAuth errors and every page may (RFC 6749 §5.2).
+# The same outside the data plane, in the words of OAuth (RFC 6749 §5.2): who refreshes just then must not take an outage for a verdict.
 SITE_FOREIGN_HOST = replace(FOREIGN_HOST, headers=_FOR_ANY_PAGE)
 SITE_STOPPING = replace(STOPPING, code="temporarily_unavailable", headers=(*_SOON, *_FOR_ANY_PAGE))
 SITE_BROKEN = replace(BROKEN, code="server_error", headers=_FOR_ANY_PAGE)

@@ -18,7 +18,7 @@ from oauthgw.guard import fetch
 GRANT_TYPES = ("authorization_code", "refresh_token")
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 ASSERTION_METHOD = "private_key_jwt"
-AUTH_METHODS = ("none", *SECRET_METHODS)
+AUTH_METHODS = ("none", *SECRET_METHODS, ASSERTION_METHOD)
 _URI_MEMBERS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 _TEXT_MEMBERS = ("software_id", "software_version", "application_type")
 _MAX_URI = 2000

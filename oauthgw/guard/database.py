@@ -50,10 +50,10 @@ def forget_lost_connections() -> bool:
     return bool(lost)
 
 
-def give_back_connection() -> None:
-    """Gives this thread's connection back before it waits for somebody else's answer: a pool that waits along serves nobody.
+def give_connection_back() -> None:
+    """For a thread that is about to wait for something else than the database; its next query takes a connection again.
 
-    Does nothing inside a transaction, which would end with the connection.
+    A pool of 20 is soon empty when strangers decide how long each is kept. Inside a transaction nothing can be given back.
     """
     if not connection.in_atomic_block:
         connection.close()

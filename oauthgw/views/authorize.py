@@ -19,12 +19,13 @@ from oauth2_provider.views.mixins import OAuthLibMixin
 
 from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
+from oauthgw.clients import documents
 from oauthgw.guard import origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
 from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
-from oauthgw.views import parameters
+from oauthgw.views import document_pages, parameters
 from oauthgw.views.endpoints import not_found
 from oauthgw.views.pages import show
 
@@ -40,9 +41,12 @@ def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
         return decide(request)
     try:
         given = parameters.of_query(request)
+        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""))
         client, checked_redirect = _client_and_redirect(request)
     except parameters.Malformed as malformed:
         return show(request, pages.malformed(str(malformed)))
+    except document_pages.UNUSABLE as unusable:
+        return show(request, document_pages.explained(given["client_id"], unusable))
     except FatalClientError:
         return show(request, pages.bad_client_or_redirect(request.GET))
     except OAuthToolkitError as refused:  # client and redirect URI are good, and the request still is not

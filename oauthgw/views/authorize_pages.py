@@ -13,7 +13,7 @@ from oauthlib.oauth2 import OAuth2Error
 
 from oauthgw import consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
-from oauthgw.clients import naming, redirects
+from oauthgw.clients import cimd, naming, redirects
 from oauthgw.guard import sealed
 from oauthgw.identity import browser
 from oauthgw.models import Client
@@ -46,6 +46,7 @@ def consent_page(request: HttpRequest, page: Page) -> HttpResponse:
     context = {
         "client_name": shown_name(client),
         "verified": client.is_vouched_for,
+        "publisher": cimd.domain(client.client_id) if client.is_of_document else "",
         "client_host": urlsplit(client.metadata.get("client_uri", "")).hostname or "",
         "redirect_host": redirects.host(asked.request.redirect_uri),
         "redirect_kind": _kind(asked.request.redirect_uri),
@@ -138,8 +139,14 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
         if wanted
         else f"{shown_name(client)} did not say where to send the answer, and it registered several addresses.",
         "An answer goes only to an address that was registered before, so that nobody else can receive it. Nothing was sent there.",
-        ("In the app, remove this MCP server and add it again: the app then registers its present address.",),
+        (_how_to_register_another_address(client),),
     )
+
+
+def _how_to_register_another_address(client: Client) -> str:
+    if client.is_of_document:
+        return f"Tell the app's makers: the document {naming.clean(client.client_id, 300)} must list this address in redirect_uris."
+    return "In the app, remove this MCP server and add it again: the app then registers its present address."
 
 
 def waits_for_approval(client: Client) -> Problem:

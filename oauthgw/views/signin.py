@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from oauthgw import identity
 from oauthgw.guard import origin
-from oauthgw.guard.database import give_back_connection
+from oauthgw.guard.database import give_connection_back
 from oauthgw.identity import browser, dev, people, sessions, signin
 from oauthgw.identity.provider import Person, Provider, ProviderError
 from oauthgw.journal.recorder import Kind, caller, record
@@ -90,7 +90,7 @@ def _answer(request: HttpRequest, provider: Provider, attempt: signin.Finished, 
     if error:
         log.info("sign-in: the provider answered with an error")
         return show(request, problems.returned_error(error, description, attempt.next))
-    give_back_connection()
+    give_connection_back()
     try:
         person = provider.exchange(
             code=code,

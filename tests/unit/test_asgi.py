@@ -76,13 +76,21 @@ class TestCrashes:
     def test_one_is_a_500_that_names_the_request_and_keeps_the_reason_for_the_log(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(asgi, "_django", self._crash)  # nothing real can be made to crash here
-        answer = asked(Exchange("GET", "/"))
+        monkeypatch.setattr(app, "serve", self._crash)  # nothing real can be made to crash here
+        answer = asked(Exchange("POST", "/mcp/demo"))
         assert (answer.status, answer.json()["error"]["code"]) == (500, -32603)
         assert answer.header(b"cache-control") == b"no-store"
         assert b"canary-detail" not in answer.content
         assert f"failed request_id={answer.json()['error']['data']['request_id']}" in caplog.text
         assert "canary-detail" in caplog.text
+
+    @pytest.mark.parametrize("path", ["/oauth/token", "/mcp/demo/.well-known/openid-configuration", "/"])
+    def test_one_outside_the_data_plane_speaks_oauth_and_any_page_may_read_it(self, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+        monkeypatch.setattr(asgi, "_django", self._crash)
+        answer = asked(Exchange("POST", path))
+        assert (answer.status, answer.json()["error"]) == (500, "server_error")
+        assert answer.json()["request_id"]
+        assert (answer.header(b"access-control-allow-origin"), answer.header(b"cache-control")) == (b"*", b"no-store")
 
     def test_behind_a_begun_answer_there_is_no_second_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The server then cuts the connection, so that nobody takes half an answer for a whole one (RFC 9112 §8)."""
@@ -98,6 +106,18 @@ class TestStopping:
         answer = stopped(Exchange("POST", "/mcp/demo", (bearer,), (b"{",), whole=False))
         assert (answer.status, answer.json()["error"]["code"], answer.header(b"retry-after")) == (503, -31503, b"5")
         assert answer.header(b"www-authenticate") is None
+
+    def test_a_token_request_is_told_so_in_words_that_do_not_sign_anybody_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """RFC 6749 §4.1.2.1 has the code; SDKs that know it keep what they have, and would start over for one they do not."""
+
+        async def wait(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await receive()
+
+        monkeypatch.setattr(asgi, "_django", wait)
+        answer = stopped(Exchange("POST", "/oauth/token", (FORM,)))
+        assert (answer.status, answer.json()["error"], answer.header(b"retry-after")) == (503, "temporarily_unavailable", b"5")
+        assert answer.header(b"access-control-allow-origin") == b"*"
 
     def test_behind_a_begun_answer_there_is_no_second_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async def begin(scope: Any, receive: Any, send: Any) -> None:

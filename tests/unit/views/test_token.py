@@ -100,6 +100,21 @@ class TestClientAuthentication:
     def test_a_secret_in_the_body_or_in_the_header_is_accepted(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         assert post(http, redeemable, Authorization=basic(f"{website.client.client_id}:{website.secret}")).status_code == 200
 
+    @pytest.mark.parametrize("registered", ["client_secret_basic", "client_secret_post"])
+    @pytest.mark.parametrize("used", ["header", "body"])
+    def test_either_way_of_sending_a_secret_will_do_whichever_is_registered(
+        self, http: Browser, website: Party, redeemable: dict[str, str], registered: str, used: str
+    ) -> None:
+        Client.objects.update(token_endpoint_auth_method=registered)
+        body = {"client_id": website.client.client_id, "client_secret": website.secret}
+        headers = {"Authorization": basic(f"{website.client.client_id}:{website.secret}")} if used == "header" else {}
+        assert post(http, redeemable | ({} if headers else body), **headers).status_code == 200
+
+    def test_a_public_client_has_no_secret_to_prove_itself_by(self, demo: McpRoute, alice: Person, http: Browser, editor: Party) -> None:
+        code = alice.code(editor.client)
+        assert editor.redeem(code, client_secret="a secret of its own").status_code == 401
+        assert editor.redeem(code).status_code == 200
+
     def test_a_wrong_secret_is_a_401_with_the_basic_scheme(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         answer = post(http, redeemable, Authorization=basic(f"{website.client.client_id}:wrong"))
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
