@@ -26,11 +26,18 @@ else:
 
 _FIELD_OF = {"jwks_uri": "jwks_uri", "jwks": "jwks", "client_name": "client_name", "private_key_jwt": "jwks"}  # by the first word
 
+_EITHER_WAY = "The secret, in the Authorization header or in the request body"
+
 
 class PreRegistrationForm(forms.Form):
     """A client as an operator describes it, judged by the rules of a registration. ID and secret are made by the gateway."""
 
-    client_name = forms.CharField(label="Name", max_length=255, help_text="As users will see it on the consent page.")
+    client_name = forms.CharField(
+        label="Name",
+        max_length=255,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text="As users will see it on the consent page.",
+    )
     redirect_uris = forms.CharField(
         label="Redirect URIs",
         widget=forms.Textarea(attrs={"rows": 4, "cols": 80, "spellcheck": "false"}),
@@ -47,7 +54,7 @@ class PreRegistrationForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "cols": 80, "spellcheck": "false"}),
         help_text="For a client that signs: its JWK Set, or else the URL below.",
     )
-    jwks_uri = forms.CharField(label="URL of the public keys", required=False, widget=forms.URLInput(attrs={"size": 80}))
+    jwks_uri = forms.CharField(label="URL of the public keys", required=False, widget=forms.URLInput(attrs={"class": "vURLField"}))
 
     def clean_redirect_uris(self) -> list[str]:
         """Nothing is dropped silently here, as it is for clients that register themselves: an operator can mend it."""
@@ -99,13 +106,13 @@ def form_page(admin: _Admin, request: HttpRequest, form: PreRegistrationForm) ->
 
 def secret_page(admin: _Admin, request: HttpRequest, registered: Registered, title: str) -> HttpResponse:
     """What the client's owner needs; the only time that the secret is shown."""
-    at = origin.of(request)
+    at, client = origin.of(request), registered.client
     context = {
         **admin.admin_site.each_context(request),
         "title": title,
         "opts": admin.opts,
-        "client": registered.client,
-        "method": Client.AuthMethod(registered.metadata.token_endpoint_auth_method).label,
+        "client": client,
+        "method": _EITHER_WAY if registered.secret is not None else Client.AuthMethod(client.token_endpoint_auth_method).label,
         "secret": registered.secret.reveal() if registered.secret is not None else "",
         "issuer": at,
         "token_endpoint": f"{at}/oauth/token",

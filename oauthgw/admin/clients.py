@@ -26,7 +26,7 @@ _HOSTS_SHOWN = 3
 class ClientAdmin(ClientActions):
     """How a client was registered is its own word and read-only; what operators decide about it are actions."""
 
-    list_display = ("__str__", "source", "redirect_hosts", "client_type", "created", "users", "twins", "approved", "state")
+    list_display = ("__str__", "source", "redirect_hosts", "created", "users", "twins", "state")
     list_filter = (ClientState, Twins, "registration_source", "client_type", "may_introspect")
     linked_by = ("fingerprint",)
     search_fields = ("name", "client_id", "redirect_uris")
@@ -107,15 +107,13 @@ class ClientAdmin(ClientActions):
         url = reverse("admin:oauthgw_client_changelist")
         return format_html('<a href="{}?fingerprint__exact={}">{} twins</a>', url, client.fingerprint, count)
 
-    @admin.display(description="approved", boolean=True, ordering="approved_at")
-    def approved(self, client: Client) -> bool:
-        return client.is_vouched_for
-
     @admin.display(description="state", ordering="disabled_at")
     def state(self, client: Client) -> str:
         if client.disabled_at is not None:
             return f"disabled since {client.disabled_at:%Y-%m-%d %H:%M} UTC"
-        return "waiting for approval" if client.awaits_approval else "active"
+        if client.awaits_approval:
+            return "waiting for approval"
+        return "active, approved" if client.is_vouched_for else "active"
 
     @admin.display(description="redirect URIs")
     def redirect_uri_list(self, client: Client) -> str:
