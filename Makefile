@@ -56,9 +56,8 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 
 node: tests/node/node_modules/.package-lock.json tests/node22/node_modules/.package-lock.json
 
-tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
-	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq nodejs npm; } \
-		|| { echo "npm is missing. Install it with: sudo apt-get install nodejs npm"; exit 1; }
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json | $(BIN)/python
+	@$(BIN)/python -m tests.support.machine
 	@echo "Installing the WorkOS emulator and the clients from npm …"
 	@cd tests/node && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

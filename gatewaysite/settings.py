@@ -80,7 +80,7 @@ GATEWAY = Gateway(
     ),
     cimd_allowed_hosts=tuple(host.lower() for host in _env.words("CIMD_ALLOWED_HOSTS")),
     fetch_trusted_hosts=tuple(host.lower() for host in _env.words("FETCH_TRUSTED_HOSTS")),
-    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24),
+    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24, maximum=876_000),
     idle_client_days=_env.number("DCR_IDLE_DAYS", 90, maximum=36_500),
     max_body_bytes=_env.number("MCP_MAX_BODY_BYTES", 4 * 1024 * 1024),
     upstream_timeout=_env.number("MCP_UPSTREAM_TIMEOUT_SECONDS", 120),

@@ -1,6 +1,7 @@
 """WorkOS takes a connection and says nothing: whoever signs in waits, and nobody else does."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,8 +49,9 @@ async def test_sign_ins_that_wait_hold_no_connection_to_the_database(served: Ser
     asked = asyncio.Semaphore(0)
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.release()
-        await reader.read()
+        with contextlib.closing(writer):
+            asked.release()
+            await reader.read()
 
     async def pong(received: Received) -> None:
         await received.answer(PONG)

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.processes import PATIENCE
+
 Header = tuple[bytes, bytes]
 
 
@@ -45,7 +47,8 @@ class Exchange:
             "client": (self.peer, 5000),
             "server": ("127.0.0.1", 9000),
         }
-        await application(scope, self._receive, self._send)
+        async with asyncio.timeout(PATIENCE):  # the application then answers as to a server that stops
+            await application(scope, self._receive, self._send)
         return self
 
     @property
