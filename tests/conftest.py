@@ -39,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if databases.KIND == "sqlite":
         concerned = [item for item in items if not item.get_closest_marker("postgresql")]
     else:
-        concerned = [item for item in items if item.get_closest_marker("django_db") or _TOUCH_THE_DATABASE & set(item.fixturenames)]  # type: ignore[attr-defined]
+        touching = [item for item in items if item.get_closest_marker("django_db") or _TOUCH_THE_DATABASE & set(item.fixturenames)]  # type: ignore[attr-defined]
+        concerned = [item for item in touching if not item.get_closest_marker("whichever_database")]
     config.hook.pytest_deselected(items=[item for item in items if item not in concerned])
     items[:] = concerned
 

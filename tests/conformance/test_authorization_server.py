@@ -18,6 +18,8 @@ from tests.support import node22
 from tests.support.gateway import Gateway
 from tests.support.processes import PATIENCE, free_port
 
+pytestmark = pytest.mark.whichever_database
+
 SECRETS = ("client_secret_post", "client_secret_basic")
 SCENARIOS = {"authorization-server-metadata-endpoint", "authorization-code-grant"}
 

@@ -10,6 +10,8 @@ from tests.flows.conftest import House
 from tests.support.gateway import Gateway
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.whichever_database
+
 SERVER, OPENID, RESOURCE = (
     f"/.well-known/{name}" for name in ("oauth-authorization-server", "openid-configuration", "oauth-protected-resource")
 )

@@ -12,6 +12,8 @@ from tests.support import machine
 from tests.support.emulator import NODE_FOLDER
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.whichever_database
+
 OAUTH = ["/.well-known/oauth-authorization-server{}", "{}/.well-known/oauth-authorization-server"]
 OPENID = ["/.well-known/openid-configuration{}", "{}/.well-known/openid-configuration"]
 

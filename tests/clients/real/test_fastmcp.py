@@ -2,9 +2,13 @@
 
 import sys
 
+import pytest
+
 from tests.clients.real.desk import Desk
 from tests.flows.conftest import House
 from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.whichever_database
 
 
 def test_it_signs_in_lists_the_tools_and_calls_one(house: House, desk: Desk) -> None:

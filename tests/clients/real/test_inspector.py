@@ -11,6 +11,8 @@ from tests.flows.conftest import House
 from tests.support import node22
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.whichever_database
+
 _LAUNCHER = ("@modelcontextprotocol/inspector", "clients/launcher/build/index.js")
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.clients.real.desk import Desk
@@ -10,6 +11,8 @@ from tests.support import browsers, node22
 from tests.support.processes import PATIENCE, free_port, until
 
 PATIENTLY = PATIENCE * 1000
+pytestmark = pytest.mark.whichever_database
+
 _LAUNCHER = ("@modelcontextprotocol/inspector", "clients/launcher/build/index.js")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+\?MCP_INSPECTOR_API_TOKEN=\S+")
 

@@ -11,6 +11,8 @@ from tests.support import machine
 from tests.support.emulator import NODE_FOLDER
 from tests.support.processes import until
 
+pytestmark = pytest.mark.whichever_database
+
 
 class Host:
     """The program that started mcp-remote, and speaks JSON-RPC with it."""

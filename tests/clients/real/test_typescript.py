@@ -10,6 +10,8 @@ from tests.support import machine
 from tests.support.emulator import NODE_FOLDER
 from tests.support.processes import until
 
+pytestmark = pytest.mark.whichever_database
+
 
 @pytest.mark.parametrize(
     ("asked", "kept"), [("", "none"), ("none", "none"), ("client_secret_post", "client_secret_post"), ("client_secret_basic",) * 2]
