@@ -80,7 +80,7 @@ GATEWAY = Gateway(
     ),
     cimd_allowed_hosts=tuple(host.lower() for host in _env.words("CIMD_ALLOWED_HOSTS")),
     fetch_trusted_hosts=tuple(host.lower() for host in _env.words("FETCH_TRUSTED_HOSTS")),
-    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24),
+    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24, maximum=876_000),
     idle_client_days=_env.number("DCR_IDLE_DAYS", 90, maximum=36_500),
     max_body_bytes=_env.number("MCP_MAX_BODY_BYTES", 4 * 1024 * 1024),
     upstream_timeout=_env.number("MCP_UPSTREAM_TIMEOUT_SECONDS", 120),
@@ -99,7 +99,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "csp",
@@ -116,6 +115,7 @@ MIDDLEWARE = [
     "oauthgw.views.outage.TellOfOutage",
     "oauthgw.views.unreadable.RefuseUnreadable",
     *([] if GATEWAY.origin else ["oauthgw.views.laptop.OneBrowserOrigin"]),
+    "oauthgw.identity.visits.NoteVisit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -183,7 +183,9 @@ def _cache() -> dict[str, Any]:
 
 CACHES = {"default": _cache()}
 
-# Sessions and cookies. `__Host-` ties a cookie to this host, path / and TLS; a provider's redirect back needs SameSite=Lax.
+# Sessions are rows of our own: django.contrib.sessions, which stores keys in clear, is not installed. `__Host-` ties a cookie to this
+# host, path / and TLS; a provider's redirect back needs SameSite=Lax.
+SESSION_ENGINE = "oauthgw.identity.session_store"
 SESSION_COOKIE_AGE = GATEWAY.session_ttl
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = GATEWAY.secure
 SESSION_COOKIE_NAME = "__Host-session" if GATEWAY.secure else "gateway_session"

@@ -9,11 +9,12 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
-from django.db.models.signals import pre_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw.ending import end_grants
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.models import Grant
 
 _REASON = "The route was removed."
@@ -37,3 +38,9 @@ def leave_nothing_alive(sender: type[McpRoute], instance: McpRoute, **kwargs: An
     """Runs in the deleting transaction, once for each row of a bulk deletion too."""
     end_grants(_REASON, resource_id=instance.pk)
     FormerSlug.objects.get_or_create(slug=instance.slug)
+
+
+@receiver(post_delete, sender=McpRoute, dispatch_uid="mcp_routes.removal.told")
+def tell_of_it(sender: type[McpRoute], instance: McpRoute, **kwargs: Any) -> None:
+    """Last in the same transaction."""
+    publish(Topic.ROUTE, instance.pk)

@@ -6,15 +6,13 @@ The only module that decides whose token it is. Knows tokens, grants, clients an
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from oauthgw import tokens
 from oauthgw.guard.database import in_database
 from oauthgw.guard.sealed import digest
-from oauthgw.identity import dev
 from oauthgw.models import AccessToken
-from oauthgw.models.client import usable_clients
+from oauthgw.models.tokens import tokens_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +71,10 @@ def _resolve(token_digest: str, resource_id: int) -> Principal | None:
     now = timezone.now()
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(
-            Q() if dev.exist() else ~Q(user__identity__provider=dev.PROVIDER),
-            Q(grant__expires_at=None) | Q(grant__expires_at__gt=now),
-            usable_clients("application__"),
+            tokens_in_force(),
             token_checksum=token_digest,
             expires__gt=now,
             grant__resource_id=resource_id,
-            grant__revoked_at=None,
-            user__is_active=True,
         )
         .order_by()
         .values(*_COLUMNS)

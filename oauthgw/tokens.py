@@ -33,6 +33,7 @@ from oauthgw.guard import sealed
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
 from oauthgw.identity import people
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.models import Event
 from oauthgw.journal.recorder import Kind, record, record_once
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
@@ -177,17 +178,27 @@ def note_client_switched_off(value: str) -> None:
 @transaction.atomic
 def revoke(grant: Grant, reason: str, by: AbstractBaseUser | None = None) -> bool:
     """Ends a grant and every token of it; safe to repeat. Returns whether this call ended it. `by` is the operator, if one did."""
-    ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
+    ended = _end(grant, reason, by)
     if ended:
-        _journal(Kind.GRANT_REVOKED, grant, reason + (f" (by {by})" if by is not None else ""))
-    return bool(ended)
+        publish(Topic.GRANT, grant.pk)
+    return ended
 
 
 @transaction.atomic
 def revoke_all(grants: "QuerySet[Grant]", reason: str, by: AbstractBaseUser | None = None) -> int:
     """Ends every live grant of a queryset; returns how many."""
     live = grants.filter(revoked_at=None).select_related("user", "client")
-    return sum(revoke(grant, reason, by) for grant in live)
+    ended = [grant.pk for grant in live if _end(grant, reason, by)]
+    publish(Topic.GRANT, *ended)
+    return len(ended)
+
+
+def _end(grant: Grant, reason: str, by: AbstractBaseUser | None) -> bool:
+    """Marks a grant as revoked, with the journal's entry; whether it was not before."""
+    ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
+    if ended:
+        _journal(Kind.GRANT_REVOKED, grant, reason + (f" (by {by})" if by is not None else ""))
+    return bool(ended)
 
 
 def revoke_value(value: str, client: Client) -> None:

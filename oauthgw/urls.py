@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from oauthgw.views import authorize, endpoints, metadata, register, signin, token
+from oauthgw.views import authorize, endpoints, introspect, metadata, register, signin, token
 
 _SLUG = r"mcp/[a-z0-9][a-z0-9-]{0,62}"
 _ROUTE = rf"(?P<path>/{_SLUG})"
@@ -20,6 +20,7 @@ urlpatterns = [
     re_path(rf"^oauth/authorize{_ROUTE}?/?$", authorize.authorize, name="authorize"),
     re_path(r"^oauth/token/?$", token.token),
     re_path(r"^oauth/revoke/?$", token.revoke),
+    re_path(r"^oauth/introspect/?$", introspect.introspect),
     # The defaults of MCP 2025-03-26 for clients that read no metadata.
     re_path(r"^register/?$", register.register),
     re_path(r"^authorize/?$", authorize.authorize),

@@ -37,6 +37,21 @@ class ClientState(_StateFilter):
         return usable_clients() if state == "active" else Q(disabled_at=None) & ~usable_clients()
 
 
+class Twins(admin.SimpleListFilter):
+    """Clients of which there are several alike."""
+
+    title = "twins"
+    parameter_name = "twins"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("yes", "with twins"), ("no", "without")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(twin_count__gt=1) if self.value() == "yes" else queryset.filter(twin_count=1)
+
+
 class ConsentState(_StateFilter):
     states = ("standing", "withdrawn")
 

@@ -14,6 +14,7 @@ from oauthgw.clients.metadata import ClientMetadata, InvalidMetadata
 from oauthgw.clients.registration import Registered
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
@@ -82,3 +83,4 @@ def _store(client: Client, wanted: ClientMetadata, made: Secret | None) -> None:
         client.client_secret = ""
     client.approved_at = None
     client.save()
+    publish(Topic.CLIENT, client.pk)

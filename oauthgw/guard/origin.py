@@ -91,6 +91,14 @@ def is_loopback_address(address: str) -> bool:
         return False
 
 
+def address(text: str) -> str | None:
+    """An IP address in its one spelling, as it is stored; None for anything else (a Unix socket has no address)."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
+
+
 def is_forwarded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request passed a proxy or tunnel that says so: then a loopback peer proves nothing."""
     return any(name in _FORWARDING_HEADERS or name.startswith(b"x-forwarded-") for name, _ in headers)

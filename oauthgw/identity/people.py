@@ -8,10 +8,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from oauthgw.guard.conf import gateway
-from oauthgw.identity import dev
 from oauthgw.identity.provider import Person
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Identity
+from oauthgw.models.identity import active_users
 
 
 class Deactivated(Exception):
@@ -35,10 +35,8 @@ def is_admin(person: Person) -> bool:
 
 
 def may_still_act(user: AbstractBaseUser) -> bool:
-    """Whether what this user was given still counts: not switched off, and no demo user where there are none any more."""
-    if not user.is_active:
-        return False
-    return dev.exist() or not Identity.objects.filter(user_id=user.pk, provider=dev.PROVIDER).exists()
+    """Whether what this user was given still counts."""
+    return User.objects.filter(active_users(), pk=user.pk).exists()
 
 
 def admit(provider: str, person: Person, *, admin: bool) -> User:

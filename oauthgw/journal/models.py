@@ -1,4 +1,4 @@
-"""What happened: one row an OAuth event, written in the transaction that causes it."""
+"""What happened: one row an OAuth event, written in the transaction that causes it; and what other processes must notice."""
 
 from django.conf import settings
 from django.db import models
@@ -50,3 +50,17 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.client_id or 'no client'})"
+
+
+class Change(models.Model):
+    """Something that every process must notice: what it holds about this may no longer be true. Kept for an hour."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    topic = models.CharField(max_length=16, help_text="One of `changes.Topic`.")
+    key = models.BigIntegerField(help_text="The id of the row it is about.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"

@@ -74,7 +74,7 @@ def _ask_or_continue(request: HttpRequest, given: Any, client: Client, redirect_
     resource = resource or _only_one()
     asked = consent.ask(_as_asked(request, given, redirect_uri, path, resource))
     user = cast("AbstractBaseUser", request.user)
-    asks_again = "consent" in given.get("prompt", "").split() or _is_impersonated(request)
+    asks_again = "prompt" in given or _is_impersonated(request)  # whatever is to be prompted, the page has it: consent, and "not you?"
     loop = loops.stopped(client, user, resource) if resource is not None else None
     if loop is not None:
         return pages.loop(request, client, asked.request, loop)

@@ -14,7 +14,7 @@ from tests.unit.conftest import (
     replace_encryption_key,
     website,
 )
-from tests.unit.guard.conftest import documents, resolve, trust
+from tests.unit.guard.conftest import documents, patience, resolve, trust
 from tests.unit.identity.conftest import configure, signing_keys, standin, with_workos, without_workos
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "editor",
     "http",
     "new_person",
+    "patience",
     "register",
     "replace_encryption_key",
     "resolve",

@@ -76,11 +76,9 @@ def test_a_session_cookie_with_a_nul_is_no_session(http: Browser, demo: McpRoute
     assert http.get(path, headers={"Cookie": 'gateway_session="\\000aaaaaaaaaaaa"'}).status_code < 500
 
 
-@pytest.mark.parametrize(("host", "status"), [("localhost:99999", 400), ("localhost:٣", 200), ("[::1]:70000", 400)])
-def test_a_port_that_is_none_in_the_moved_browsers_parameter_is_no_crash(
-    demo: McpRoute, alice: Person, editor: Party, host: str, status: int
-) -> None:
-    assert alice.open(editor.client, "", gateway_host=host).status_code == status
+@pytest.mark.parametrize("host", ["localhost:99999", "localhost:٣", "[::1]:70000"])
+def test_a_port_that_is_none_in_the_moved_browsers_parameter_moves_nothing(demo: McpRoute, alice: Person, editor: Party, host: str) -> None:
+    assert alice.open(editor.client, "", gateway_host=host).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost:99999", "127.0.0.1:65536", "[::1]:70000"])

@@ -13,10 +13,9 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 import requests
 
-from tests.clients.catalogue import ASSISTANTS, COMMAND_LINES, EDITORS
+from tests.clients.catalogue import CLIENTS
 from tests.clients.habits import AUTHORIZE, Habits
 from tests.clients.published import Publisher
-from tests.clients.sdks import SDKS
 from tests.flows.conftest import House
 from tests.flows.visitor import Visitor
 from tests.support.documents import published
@@ -26,7 +25,6 @@ from tests.support.processes import PATIENCE
 SLUG = "demo"
 VERIFIER = "v" * 43
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-CLIENTS = (*EDITORS, *ASSISTANTS, *COMMAND_LINES, *SDKS)
 WAYS = [(client, back) for client in CLIENTS for back in client.returns_to]
 REGISTRATIONS = [(client, client.returns_to[0]) for client in CLIENTS if client.registers is not None]
 
@@ -102,7 +100,7 @@ class Journey:
         return requests.request(method, f"{self.house.url}{path}", headers=headers, timeout=PATIENCE)
 
     def _token(self, form: dict[str, str]) -> requests.Response:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": self.habits.form_type}
         method = self.habits.authenticates
         client_id, secret = self.client["client_id"], self.client.get("client_secret", "")
         if method == "client_secret_basic":

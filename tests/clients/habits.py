@@ -13,6 +13,10 @@ EVERYWHERE = (AUTHORIZE, TOKEN, REFRESH)
 OF_THE_RESOURCE = "mcp:tools"  # the scope of the challenge, and of the resource's metadata
 WITH_OFFLINE = "mcp:tools offline_access"  # added by who finds it in the server's metadata (SEP-2207)
 
+CODE_AND_REFRESH = ["authorization_code", "refresh_token"]
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
 BY_CHALLENGE = (
     "401 POST /mcp/{slug}",
     "200 GET /.well-known/oauth-protected-resource/mcp/{slug}",
@@ -47,6 +51,7 @@ class Habits:
     authenticates: str = "none"
     refreshes_with_scope: str | None = None
     state: str = "5b2f0c6e-state"
+    form_type: str = "application/x-www-form-urlencoded"
 
     def authorization_request(self, client_id: str, redirect_uri: str, challenge: str, resource: str) -> dict[str, str]:
         parameters = {

@@ -13,8 +13,9 @@ from tests.support.processes import PATIENCE
 Asks = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def client(house: House) -> dict[str, Any]:
+    """A client of the test's own: one that connects again and again would be stopped."""
     return house.register(client_name="Editor", redirect_uris=[LOOPBACK])
 
 
@@ -114,6 +115,17 @@ def test_rule_18_an_approval_is_remembered_where_nobody_else_can_take_the_answer
     url = asks(website["client_id"], back)
     assert alice.authorize(url).startswith(back)
     assert house.answered(alice.open(url).text, website).parameters["code"]
+
+
+def test_rule_18_a_client_that_signs_in_again_and_again_is_stopped_with_an_explanation(
+    house: House, alice: Visitor, asks: Asks, client: dict[str, Any]
+) -> None:
+    """neondatabase/mcp-server-neon#186, NousResearch/hermes-agent#96358: a tab every second, and no token ever used."""
+    url = asks(client["client_id"], LOOPBACK)
+    for _ in range(3):
+        assert token(house, **approved(house, alice, url, client).form()).status_code == 200
+    page = alice.open(url)
+    assert (page.status_code, "keeps asking you to sign in" in page.text) == (429, True)
 
 
 def test_rule_19_nothing_is_ever_an_insufficient_scope(house: House, tokens: dict[str, Any]) -> None:

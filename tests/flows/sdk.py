@@ -44,12 +44,14 @@ class SdkClient:
     """An MCP client program. `visit` is its user: takes the authorization URL, returns the address the browser ended at.
 
     `answers` are method, path and status of every answer it got, those of its sign-in and of its refreshing included.
+    With a `document` (its client ID metadata document's URL) it uses that where the server announces so, and does not register.
     """
 
     url: str
     visit: Callable[[str], str]
     redirect_uri: str = REDIRECT
     storage: Memory = field(default_factory=Memory)
+    document: str | None = None
     visits: list[str] = field(default_factory=list)
     answers: list[tuple[str, str, int]] = field(default_factory=list)
     _provider: OAuthClientProvider | None = None
@@ -76,6 +78,7 @@ class SdkClient:
             self.storage,
             redirect_handler=redirect,
             callback_handler=callback,
+            client_metadata_url=self.document,
         )
         async with (
             httpx2.AsyncClient(auth=self._provider, timeout=30, follow_redirects=True, event_hooks={"response": [note]}) as http,

@@ -303,7 +303,7 @@ class TestManyAtOnce:
 
         def call(count: int, status: bytes) -> list[BaseException | None]:
             def held_back(stopping: threading.Event) -> Iterator[bytes]:
-                go.wait(4)
+                go.wait(20)
                 yield from (piece.replace(b" 200 ", b" " + status + b" ") for piece in answer(stopping))
 
             documents.stream("/client.json", held_back)

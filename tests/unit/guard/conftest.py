@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
+from oauthgw.guard import fetch
 from tests.support.documents import Documents, published
+from tests.support.processes import PATIENCE
 
 Trust = Callable[..., None]
 Resolve = Callable[..., list[str]]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loaded machine gets more time than strangers do."""
+    monkeypatch.setattr(fetch, "TOTAL_SECONDS", PATIENCE)
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
 from oauthgw.guard.conf import WorkOS
 from oauthgw.identity import wire
+from oauthgw.identity.session_store import SessionStore
 from oauthgw.journal.models import Event
-from oauthgw.models import Identity, SignIn
+from oauthgw.models import BrowserSession, Identity, SignIn
 from tests.unit.identity.conftest import ALICE, CALLBACK, Reply, Standin, begin, come_back
 
 Configure = Callable[..., None]
@@ -36,7 +36,7 @@ def sign_in(browser: Browser, next_path: str = "/account/") -> Any:
 
 
 def nobody_was_made() -> bool:
-    return not User.objects.exists() and not Identity.objects.exists() and not Session.objects.exists()
+    return not User.objects.exists() and not Identity.objects.exists() and not BrowserSession.objects.exists()
 
 
 def test_login_leads_to_the_provider_with_our_callback(browser: Browser, standin: Standin) -> None:
@@ -72,7 +72,7 @@ def test_signing_in_changes_the_session_key(browser: Browser) -> None:
     first = browser.session.session_key
     sign_in(browser)
     assert browser.session.session_key != first
-    assert not Session.objects.filter(pk=first).exists()
+    assert not SessionStore().exists(str(first))
 
 
 def test_the_same_user_in_another_tab_leaves_open_forms_working(browser: Browser) -> None:
@@ -258,11 +258,11 @@ def test_a_user_who_is_switched_off_gets_a_page_and_no_session(browser: Browser)
     User.objects.create_user("placeholder")
     sign_in(browser)
     User.objects.filter(username=ALICE["id"]).update(is_active=False)
-    Session.objects.all().delete()
+    BrowserSession.objects.all().delete()
     answer = sign_in(browser)
     assert answer.status_code == 403
     assert "switched off" in text(answer)
-    assert not Session.objects.exists()
+    assert not BrowserSession.objects.exists()
 
 
 def test_admins_are_judged_at_each_sign_in(browser: Browser, configure: Configure) -> None:

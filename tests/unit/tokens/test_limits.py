@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from mcp_routes.models import McpRoute
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
-from tests.unit.conftest import Party, Person
-from tests.unit.tokens.conftest import Clock, ok, refused, served
+from tests.unit.conftest import Clock, Party, Person
+from tests.unit.tokens.conftest import ok, refused, served
 
 DAY = 24 * 3600
 

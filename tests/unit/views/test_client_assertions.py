@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.test import Client as Browser
+from django.utils import timezone
 
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw import principals
@@ -172,6 +173,21 @@ class TestKeySetsByReference:
         assistant.signer = Signer("ES256", key_id="made up")
         assert not self.proven(assistant) and not self.proven(assistant)
         assert len(website.asked) == 2
+
+    def test_made_up_key_ids_do_not_make_us_knock_more_often_at_a_door_that_is_shut(
+        self, website: Documents, assistant: SigningParty, clock: Callable[[float], None]
+    ) -> None:
+        assert self.proven(assistant)
+        website.serve("/jwks.json", b"", 500)
+        clock(61)
+        assistant.signer = Signer("ES256", key_id="made up")
+        assert not any(self.proven(assistant) for _ in range(3))
+        assert len(website.asked) == 2
+
+    def test_nobody_is_asked_for_the_keys_of_a_client_that_may_not_come_in(self, website: Documents, assistant: SigningParty) -> None:
+        Client.objects.update(disabled_at=timezone.now())
+        assert not self.proven(assistant)
+        assert website.asked == []
 
     def test_a_key_that_was_withdrawn_is_forgotten_within_the_hour(
         self, website: Documents, assistant: SigningParty, clock: Callable[[float], None]

@@ -175,7 +175,7 @@ def test_malformed_requests_get_the_standards_error(http: Browser, db: None, bod
     assert answer["Access-Control-Allow-Origin"] == "*" and answer["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
 def test_parameters_in_the_url_are_refused(http: Browser, db: None, path: str) -> None:
     answer = http.post(f"{path}?grant_type=refresh_token&token=x", "", content_type=FORM)
     assert answer.json()["error"] == "invalid_request" and "URL" in answer.json()["error_description"]

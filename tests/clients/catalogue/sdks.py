@@ -1,8 +1,7 @@
-"""What the SDKs do when nobody tells them otherwise, one row each; as in `catalogue`."""
+"""What the SDKs do when nobody tells them otherwise, one row each."""
 
-from tests.clients.habits import BY_CHALLENGE_TO_A_GET, BY_OPENID, NOT_AT_ALL, WITH_OFFLINE, Habits
+from tests.clients.habits import BY_CHALLENGE_TO_A_GET, BY_OPENID, CODE_AND_REFRESH, NOT_AT_ALL, WITH_OFFLINE, Habits
 
-CODE_AND_REFRESH = ["authorization_code", "refresh_token"]
 LOOPBACK = "http://localhost:3030/callback"
 
 SDKS = (
@@ -153,6 +152,7 @@ SDKS = (
         discovers=BY_OPENID,
         resource_at=("authorize", "token"),
         state="Zk1r8Vb0n3=",
+        form_type="application/x-www-form-urlencoded;charset=UTF-8",
     ),
     Habits(
         name="A client that adds a slash to the resource",
