@@ -15,7 +15,6 @@ from tests.support import databases
 from tests.support.processes import until
 
 WEB = "https://app.example.com/cb"
-on_postgresql = pytest.mark.skipif(databases.KIND != "postgresql", reason="SQLite has one writer at a time, and nothing to look at")
 
 
 def at_once(*acts: Callable[[], requests.Response]) -> list[requests.Response]:
@@ -133,7 +132,7 @@ def test_a_double_click_at_once_gives_one_code_that_works(house: House) -> None:
     assert ask_for_tokens(house, house.answered(answers[0].text, client).form()).status_code == 200
 
 
-@on_postgresql
+@pytest.mark.postgresql
 def test_a_withdrawal_under_way_is_waited_for_before_a_consent_is_repeated(house: House) -> None:
     """Else a code would slip out beside it, and outlive it."""
     visitor, client = house.visitor(), house.register(redirect_uris=[WEB])
@@ -149,7 +148,7 @@ def test_a_withdrawal_under_way_is_waited_for_before_a_consent_is_repeated(house
     assert 'name="decision"' in page.text and "code=" not in page.text
 
 
-@on_postgresql
+@pytest.mark.postgresql
 def test_a_token_does_not_wait_for_whoever_holds_the_clients_row(house: House) -> None:
     """A popular client gives tokens to many at once: noting its use must never queue them up."""
     asked = house.ask("demo")

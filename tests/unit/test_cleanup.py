@@ -17,7 +17,6 @@ from oauthgw.guard import batches
 from oauthgw.identity import signin
 from oauthgw.journal.models import Event
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Consent, Grant, RefreshToken, SignIn, UsedAssertion
-from tests.support.databases import KIND
 from tests.unit.conftest import LOOPBACK, Clock, Party, Person
 from tests.unit.tokens.conftest import ok, refused, served
 
@@ -81,7 +80,7 @@ class TestTheCommand:
         assert sorted(steps) == [1, 1, 5, 10, 10]  # with a code and an access token
 
 
-@pytest.mark.skipif(KIND != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_another_node_is_busy_with_are_left_to_it(clock: Clock, transactional_db: None, register: Callable[..., Any]) -> None:
     for _ in range(2):
