@@ -65,14 +65,14 @@ def under_way(principal: Principal, route: Route, *, lasting: bool) -> Iterator[
         _under_way.discard(exchange)
 
 
-def snapshot() -> tuple[Exchange, ...]:
+def all_under_way() -> tuple[Exchange, ...]:
     """Every exchange under way at this moment."""
     return tuple(_under_way)
 
 
 def end_of_grant(grant_id: int) -> None:
     """Ends what rests on a grant: a revoked one never comes back, so nothing has to be asked."""
-    for exchange in snapshot():
+    for exchange in all_under_way():
         if exchange.principal.grant_id == grant_id:
             exchange.end(INVALID_TOKEN)
 
@@ -85,7 +85,7 @@ def concerns_any(entry: Entry) -> bool:
 def end_overdue() -> None:
     """Ends what has outlived its token by as long as it may."""
     now = time.time()
-    for exchange in snapshot():
+    for exchange in all_under_way():
         if now >= exchange.may_last_until():
             exchange.end(INVALID_TOKEN)
 
@@ -115,7 +115,7 @@ def seconds_to_confirm() -> float:
 def end_unconfirmed() -> None:
     """Ends what nobody could ask about for too long."""
     now = time.monotonic()
-    for exchange in snapshot():
+    for exchange in all_under_way():
         if now - exchange.confirmed >= UNCONFIRMED_SECONDS:
             exchange.end(UNAVAILABLE)
 

@@ -46,7 +46,7 @@ class Watch:
 
 
 async def _ask_about_all() -> None:
-    asked = streams.snapshot()
+    asked = streams.all_under_way()
     if not asked:
         return
     began = time.monotonic()
@@ -65,9 +65,9 @@ async def _ask_about_all() -> None:
 
 
 def _without_an_answer(why: str) -> None:
-    before = sum(not exchange.cut.done() for exchange in streams.snapshot())
+    before = sum(not exchange.cut.done() for exchange in streams.all_under_way())
     streams.end_unconfirmed()
-    ended = before - sum(not exchange.cut.done() for exchange in streams.snapshot())
+    ended = before - sum(not exchange.cut.done() for exchange in streams.all_under_way())
     if ended:
         log.warning("ended %s exchanges that could not be asked about for %s s: %s", ended, streams.UNCONFIRMED_SECONDS, why)
 

@@ -58,8 +58,8 @@ def ended_with(exchange: Exchange) -> Any:
 
 async def test_only_what_is_under_way_is_known() -> None:
     with streams.under_way(principal(), DEMO, lasting=False) as exchange:
-        assert streams.snapshot() == (exchange,)
-    assert streams.snapshot() == ()
+        assert streams.all_under_way() == (exchange,)
+    assert streams.all_under_way() == ()
 
 
 async def test_a_revoked_grant_ends_its_own_and_no_other(stack: ExitStack) -> None:
