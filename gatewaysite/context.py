@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest
 
+from oauthgw import identity
 from oauthgw.guard import origin
 from oauthgw.guard.conf import gateway
 from oauthgw.identity.sessions import IMPERSONATOR
@@ -16,7 +17,8 @@ from oauthgw.identity.sessions import IMPERSONATOR
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """Template context processor: `origin`, `provider_name`, `sign_in_label`, `signed_in`, `impersonated`, and by whom: `impersonator`."""
-    provider_name = "WorkOS" if gateway().workos.client_id else ""
+    provider = identity.configured()
+    provider_name = provider.label if provider is not None else ""
     without_provider = "Sign in as a demo user" if gateway().debug else "Sign in"
     signed_in, impersonator = _who(request)
     return {

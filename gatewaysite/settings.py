@@ -35,7 +35,7 @@ DEBUG = _env.flag("DEBUG")
 def _laptop_secret() -> str:
     """A key made at the first start and kept in `var/`, so that a laptop's sessions outlive a restart. Only under DEBUG."""
     path = VAR_DIR / "secret_key"
-    VAR_DIR.mkdir(exist_ok=True)
+    VAR_DIR.mkdir(mode=0o700, exist_ok=True)
     if not path.exists():
         # Written aside and linked into place, so that a second process that starts now reads a whole key, and the same.
         with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as file:  # readable by its owner only
@@ -73,12 +73,14 @@ GATEWAY = Gateway(
     client_redirect_schemes=tuple(
         scheme.lower()
         for scheme in _env.words(
-            "CLIENT_REDIRECT_SCHEMES", ("cursor", "vscode", "vscode-insiders", "vscodium", "windsurf", "claude", "zed", "kiro")
+            "CLIENT_REDIRECT_SCHEMES",
+            ("cursor", "vscode", "vscode-insiders", "vscodium", "windsurf", "claude", "zed", "kiro"),
+            may_be_empty=True,
         )
     ),
     cimd_allowed_hosts=tuple(host.lower() for host in _env.words("CIMD_ALLOWED_HOSTS")),
     fetch_trusted_hosts=tuple(host.lower() for host in _env.words("FETCH_TRUSTED_HOSTS")),
-    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24),
+    unused_client_hours=_env.number("DCR_UNUSED_HOURS", 24, maximum=876_000),
     idle_client_days=_env.number("DCR_IDLE_DAYS", 90, maximum=36_500),
     max_body_bytes=_env.number("MCP_MAX_BODY_BYTES", 4 * 1024 * 1024),
     upstream_timeout=_env.number("MCP_UPSTREAM_TIMEOUT_SECONDS", 120),
@@ -149,7 +151,7 @@ def _database() -> dict[str, Any]:
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured("DATABASE_URL cannot be read: write postgres://USER:PASSWORD@HOST/NAME or sqlite:///PATH.") from error
     if config.get("ENGINE") == "django.db.backends.sqlite3":
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(config["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a reader of the file could act for its users
         # WAL lets readers pass a writer; IMMEDIATE takes the write lock at BEGIN, so that no transaction fails half-way for it.
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -250,6 +252,7 @@ OAUTH2_PROVIDER = {
     "ROTATE_REFRESH_TOKEN": True,
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "CLIENT_SECRET_HASHER": "keyed_digest",
+    "CIMD_ENABLED": False,  # the library's resolver stays out of the way of oauthgw.clients.documents
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],  # a client's own are decided by Client.get_allowed_schemes
     "RESOURCE_SERVER_TOKEN_RESOURCE_VALIDATOR": "oauthgw.resources.same_resource_only",
     **{
@@ -281,4 +284,4 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step: the few files are served
 WHITENOISE_AUTOREFRESH = DEBUG
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")  # static files are small
 
-LOGGING = logs.config(debug=DEBUG)
+LOGGING = logs.config()

@@ -8,6 +8,8 @@ from gatewaysite import health
 from mcp_routes.views.account import account
 from mcp_routes.views.landing import landing
 
+handler400 = "oauthgw.views.pages.bad_request"
+handler403 = "oauthgw.views.pages.forbidden"
 handler404 = "oauthgw.views.pages.not_found"
 handler500 = "oauthgw.views.pages.failed"
 

@@ -7,13 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from oauthgw import tokens
 from oauthgw.guard.database import in_database
 from oauthgw.guard.sealed import digest
 from oauthgw.models import AccessToken, Grant
+from oauthgw.models.client import usable_clients
+from oauthgw.models.identity import active_users
+from oauthgw.models.tokens import tokens_in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,8 @@ def standing(grant_ids: Collection[int]) -> frozenset[int]:
     found: set[int] = set()
     asked = sorted(grant_ids)
     for start in range(0, len(asked), _AT_ONCE):
-        grants = Grant.objects.filter(
-            pk__in=asked[start : start + _AT_ONCE], revoked_at=None, client__disabled_at=None, user__is_active=True
-        )
+        those = Grant.objects.filter(pk__in=asked[start : start + _AT_ONCE], revoked_at=None)
+        grants = those.filter(usable_clients("client__"), active_users("user__"))
         found.update(grants.values_list("pk", flat=True))
     return frozenset(found)
 
@@ -90,13 +91,10 @@ def _resolve(token_digest: str, resource_id: int) -> Principal | None:
     now = timezone.now()
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(
-            Q(grant__expires_at=None) | Q(grant__expires_at__gt=now),
+            tokens_in_force(),
             token_checksum=token_digest,
             expires__gt=now,
             grant__resource_id=resource_id,
-            grant__revoked_at=None,
-            application__disabled_at=None,
-            user__is_active=True,
         )
         .order_by()
         .values(*_COLUMNS)

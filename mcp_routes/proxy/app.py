@@ -30,10 +30,8 @@ _BODY_SECONDS = 60  # for a body to arrive; whoever sends slower holds memory an
 _STALE_SECONDS = 0.5  # after which a token that was good is asked about again
 _PREFLIGHT = [
     (b"access-control-allow-methods", refusals.METHODS.encode()),
-    (
-        b"access-control-allow-headers",
-        b"Authorization, *",
-    ),  # the wildcard does not cover Authorization (Fetch, "CORS-preflight fetch")
+    # The wildcard does not cover Authorization (Fetch, "CORS-preflight fetch").
+    (b"access-control-allow-headers", b"Authorization, *"),
     (b"access-control-max-age", b"7200"),
 ]
 
@@ -69,11 +67,11 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     answer = send = headers.Shared(pages[0] if pages else None, send)
     try:
         path = _PATH.fullmatch(scope["path"])
+        if path and scope["method"] == "OPTIONS":  # needs no database: what follows may say that it is gone, and a page must hear it
+            return await _preflight(send)
         route = await snapshot.find(path[1]) if path else None
         if route is None:
             return await refuse(send, refusals.UNKNOWN_ROUTE)
-        if scope["method"] == "OPTIONS":
-            return await _preflight(send)
         admitted = await _admit(scope, receive, route)
     except DatabaseUnavailable as outage:
         body = await _body_of(scope, receive)
@@ -103,18 +101,28 @@ async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call 
     asked = await _asked(scope, receive)
     if isinstance(asked, Refusal):
         return asked
-    if time.monotonic() - began > _STALE_SECONDS:  # it may have been revoked while the body was on its way
-        try:
-            principal = await principals.resolve(token, route.id)
-        except DatabaseUnavailable:
-            return refusals.UNAVAILABLE.answering(asked.body)  # here, where the body has been read
-        if principal is None:
-            return challenge(refusals.INVALID_TOKEN, _metadata_url(scope, route))
+    if time.monotonic() - began > _STALE_SECONDS:
+        present = await _as_it_is_now(scope, token, route)
+        if isinstance(present, Refusal):
+            return present.answering(asked.body)
+        route, principal = present
     signed = None if asked.modern else headers.one(scope["headers"], headers.SESSION)
     session = None if signed is None else sessions.open_signed(signed, principal)
     if signed is not None and session is None:
         return refusals.UNKNOWN_SESSION.answering(asked.body)
     return Call(route, principal, asked, session)
+
+
+async def _as_it_is_now(scope: Scope, token: str, route: snapshot.Route) -> tuple[snapshot.Route, Principal] | Refusal:
+    """Route and principal once more: the token may have been revoked, or the route changed, while the body was on its way."""
+    try:
+        present = await snapshot.find(route.slug)
+        if present is None or present.id != route.id:
+            return refusals.UNKNOWN_ROUTE
+        principal = await principals.resolve(token, present.id)
+    except DatabaseUnavailable:
+        return refusals.UNAVAILABLE  # here, where the body has been read
+    return (present, principal) if principal is not None else challenge(refusals.INVALID_TOKEN, _metadata_url(scope, present))
 
 
 async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:

@@ -63,7 +63,8 @@ def to_upstream(headers: RawHeaders, dropped: frozenset[bytes], session: str | N
     """
     passed: CIMultiDict[str] = CIMultiDict()
     for name, value in headers:
-        if (name in _TO_UPSTREAM or name.startswith(b"mcp-")) and name != SESSION and name not in dropped:
+        # An underscore is the same letter as a hyphen to servers that speak CGI or WSGI: an id under that spelling was never checked.
+        if (name in _TO_UPSTREAM or name.startswith(b"mcp-")) and name != SESSION and name not in dropped and b"_" not in name:
             passed.add(name.decode("ascii"), text(value))
     if session is not None:
         passed[SESSION.decode()] = session

@@ -5,7 +5,7 @@ Knows the admin's list actions; knows nothing of what they do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,10 @@ class Question:
     button: str
 
 
-def ask(admin: ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any], question: Question) -> TemplateResponse | None:
-    """The page to answer with; None once the operator has confirmed it."""
+def ask(
+    admin: ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any], question: Question, show: Callable[[Any], str] = str
+) -> TemplateResponse | None:
+    """The page to answer with; None once the operator has confirmed it. `show` says which words stand for a row."""
     if request.POST.get("confirmed") == "yes":
         return None
     across = request.POST.get("select_across", "0") == "1"
@@ -44,7 +46,7 @@ def ask(admin: ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any], q
         # "All on every page" is asked for again as such: naming each row would exceed the limit of form fields.
         "selected": selected[:1] if across else selected,
         "select_across": "1" if across else "0",
-        "items": [str(item) for item in queryset[:_SHOWN]],
+        "items": [show(item) for item in queryset[:_SHOWN]],
         "unlisted": max(0, count - _SHOWN),
     }
     return TemplateResponse(request, "admin/confirm_action.html", context)

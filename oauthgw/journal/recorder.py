@@ -5,8 +5,10 @@ Knows the event row and the request at hand (by context variable); knows nothing
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
 
 from oauthgw.guard import origin
 from oauthgw.journal.models import Event
@@ -46,3 +48,19 @@ def record(
         request_id=at.request_id,
         reason=reason[:200],
     )
+
+
+def record_once(
+    kind: Event.Kind,
+    *,
+    within: timedelta,
+    user: AbstractBaseUser,
+    client_id: str = "",
+    grant_id: int | None = None,
+    resource: str = "",
+    reason: str = "",
+) -> None:
+    """Writes an event unless the same was written within this time: a client that asks again and again is one row, not thousands."""
+    same = Event.objects.filter(kind=kind, user_id=user.pk, client_id=client_id, grant_id=grant_id, reason=reason[:200])
+    if not same.filter(at__gt=timezone.now() - within).exists():
+        record(kind, user=user, client_id=client_id, grant_id=grant_id, resource=resource, reason=reason)

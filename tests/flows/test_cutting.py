@@ -96,7 +96,7 @@ async def told(served: Served) -> AsyncIterator[Upstream]:
 
 async def on_every_worker(served: Served, open_one: Callable[[], Awaitable[Stream]]) -> list[Stream]:
     """Opens streams until each worker holds one."""
-    workers = children(served.process.pid)
+    workers = children(served.gateway.process.pid)
     assert len(workers) == 2
     streams: list[Stream] = []
     holders: set[int | None] = set()
@@ -120,7 +120,7 @@ def press(served: Served, **form: str) -> Any:
 
 def revoke_button(served: Served, client: str) -> str:
     """What the button of an app sends."""
-    url = served.database_url
+    url = served.gateway.database_url
     keys = [
         databases.value(url, table, "id", column, value)
         for table, column, value in (("oauthgw_client", "client_id", client), ("mcp_routes_mcproute", "slug", "told"))
@@ -132,7 +132,7 @@ def behind_its_back(served: Served, token: str, change: str) -> None:
     """Changes a token's grant in the database itself, so that no process is told."""
     digest = sha256(served.tokens[token].encode()).hexdigest()
     where = f"id = (SELECT grant_id FROM oauthgw_accesstoken WHERE token_checksum = '{digest}')"  # noqa: S608  (as below)
-    databases.run(served.database_url, f"UPDATE oauthgw_grant SET {change} WHERE {where}")  # noqa: S608  (the test's own words)
+    databases.run(served.gateway.database_url, f"UPDATE oauthgw_grant SET {change} WHERE {where}")  # noqa: S608  (the test's own words)
 
 
 async def test_revoked_on_the_account_page_streams_end_on_both_workers_within_a_second(served: Served, told: Upstream) -> None:
@@ -195,14 +195,14 @@ def taken(served: Served, token: str) -> Iterator[None]:
 
 async def test_with_a_change_log_that_stands_still_a_stream_ends_within_five_seconds(served: Served, told: Upstream) -> None:
     streams = await on_every_worker(served, lambda: told.stream(served, "alice_claude"))
-    databases.run(served.database_url, "ALTER TABLE journal_change RENAME TO journal_away")
+    databases.run(served.gateway.database_url, "ALTER TABLE journal_change RENAME TO journal_away")
     try:
         await served.logged("the change log cannot be read")
         with taken(served, "alice_claude"):
             revoked = time.monotonic()
             seconds = [ended - revoked for ended in await asyncio.gather(*[stream.ended() for stream in streams])]
     finally:
-        databases.run(served.database_url, "ALTER TABLE journal_away RENAME TO journal_change")
+        databases.run(served.gateway.database_url, "ALTER TABLE journal_away RENAME TO journal_change")
     assert max(seconds) < 5.5
     await served.logged("the change log is read again")
 
@@ -217,11 +217,11 @@ async def test_a_route_that_is_switched_off_ends_what_is_open_on_it_and_is_a_404
 
 @contextlib.contextmanager
 def route_switched_off(served: Served) -> Iterator[None]:
-    databases.run(served.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
+    databases.run(served.gateway.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
     try:
         yield
     finally:
-        databases.run(served.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
+        databases.run(served.gateway.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
 
 
 async def test_a_client_that_reads_nothing_any_more_keeps_no_upstream_busy(served: Served, told: Upstream) -> None:

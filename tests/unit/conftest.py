@@ -4,7 +4,8 @@ import html
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -13,16 +14,19 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 from django.test import Client as Browser
+from django.utils import timezone
 
 from mcp_routes.models import McpRoute
 from oauthgw.guard.secret import Secret
 from oauthgw.models import Client, Identity
+from tests.support.signing import Signer
 
 HOST = "localhost:9000"
 ORIGIN = f"http://{HOST}"
 VERIFIER = "v" * 43
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 LOOPBACK = "http://127.0.0.1:33418/callback"
+WEB = "https://app.example.com/cb"
 
 
 @dataclass
@@ -81,6 +85,19 @@ class Party:
 
     def post(self, path: str, form: dict[str, str]) -> Any:
         return self.http.post(path, urlencode(form), content_type="application/x-www-form-urlencoded")
+
+
+@dataclass
+class SigningParty(Party):
+    """A client that proves itself by its own key; `audience` is whom its assertions are for."""
+
+    signer: Signer = field(default_factory=Signer)
+    audience: Any = ORIGIN
+
+    def token(self, **form: str) -> Any:
+        """Signs anew unless the form brings an assertion."""
+        proof = {} if "client_assertion" in form else self.signer.form(self.client.client_id, self.audience)
+        return self.post("/oauth/token", {**proof, **form})
 
 
 def signed_value(page: Any) -> str:
@@ -163,8 +180,18 @@ def editor(http: Browser, register: Callable[..., dict[str, Any]]) -> Party:
 @pytest.fixture
 def website(http: Browser, register: Callable[..., dict[str, Any]]) -> Party:
     """A confidential client with an https redirect, as hosted assistants are."""
-    answer = register(client_name="Website", redirect_uris=["https://app.example.com/cb"], token_endpoint_auth_method="client_secret_post")
+    answer = register(client_name="Website", redirect_uris=[WEB], token_endpoint_auth_method="client_secret_post")
     return Party(http, Client.objects.get(client_id=answer["client_id"]), answer["client_secret"])
+
+
+@pytest.fixture
+def chatbot(http: Browser, register: Callable[..., dict[str, Any]]) -> SigningParty:
+    """A client that signs, with its key set by value."""
+    signer = Signer()
+    answer = register(
+        client_name="Chatbot", redirect_uris=[WEB], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set, scope="mcp:tools"
+    )
+    return SigningParty(http, Client.objects.get(client_id=answer["client_id"]), signer=signer)
 
 
 @pytest.fixture
@@ -184,5 +211,36 @@ def replace_encryption_key(settings: Any) -> Callable[[], None]:
 
     def change() -> None:
         settings.GATEWAY = replace(settings.GATEWAY, encryption_keys=(Secret(Fernet.generate_key().decode()),))
+
+    return change
+
+
+class Clock:
+    """What time the gateway thinks it is: it stands still until moved."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+
+    def forward(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The one part that cannot be had for real."""
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", clock)
+    return clock
+
+
+@pytest.fixture
+def decide(settings: Any) -> Callable[..., None]:
+    """What an operator decides in the settings: `decide(refresh_replay=0)`."""
+
+    def change(**changed: Any) -> None:
+        settings.GATEWAY = replace(settings.GATEWAY, **changed)
 
     return change

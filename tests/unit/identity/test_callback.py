@@ -289,6 +289,18 @@ def test_an_impersonated_session_is_marked_and_never_admin(
     assert own.get("/admin/").status_code == 200  # what the person's own session may do is not changed
 
 
+def test_an_impersonators_forms_are_worth_nothing_in_the_persons_own_session(
+    browser: Browser, new_browser: Callable[[], Browser], standin: Standin
+) -> None:
+    own = new_browser()
+    sign_in(own)
+    standin.answer = lambda: Reply(body=standin.signed_in(impersonator={"email": "support@example.com"}))
+    sign_in(browser)
+    for session in (own, browser):
+        session.get("/oauth/logout")
+    assert own.cookies["gateway_csrf"].value != browser.cookies["gateway_csrf"].value
+
+
 def test_signing_in_as_oneself_ends_the_impersonation(browser: Browser, standin: Standin) -> None:
     good = standin.answer
     standin.answer = lambda: Reply(body=standin.signed_in(impersonator={"email": "support@example.com"}))
@@ -322,6 +334,8 @@ def test_without_a_provider_a_page_says_what_to_set(browser: Browser, configure:
 
 def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
+    given = standin.signed_in(refresh_token="canary-refresh-token")
+    standin.answer = lambda: Reply(body=given)
     state = begin(browser)
     come_back(browser, state)
     standin.answer = lambda: Reply(400, {"code": "invalid_code", "message": "code-1"})
@@ -329,5 +343,14 @@ def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin,
     verifier = standin.received[0]["code_verifier"]
     told = caplog.text + "".join(event.reason for event in Event.objects.all())
     assert told
-    for secret in (state, verifier, "code-1", standin.received[0]["client_secret"], browser.cookies["gateway_browser"].value):
+    cookies = [browser.cookies[name].value for name in ("gateway_browser", "gateway_session")]
+    for secret in (
+        state,
+        verifier,
+        "code-1",
+        standin.received[0]["client_secret"],
+        given["access_token"],
+        given["refresh_token"],
+        *cookies,
+    ):
         assert secret not in told
