@@ -22,7 +22,7 @@ from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
 from mcp_routes.proxy import app as proxy
-from mcp_routes.proxy import refusals, upstream
+from mcp_routes.proxy import background, refusals
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
 from oauthgw.guard import origin
 from oauthgw.guard.conf import gateway
@@ -152,8 +152,8 @@ def _uncached(message: Message) -> Message:
 async def _lifespan(receive: Receive, send: Send) -> None:
     """Opens and closes what lives as long as the process (ASGI lifespan)."""
     await receive()
-    await upstream.start()
+    await background.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await upstream.stop()
+    await background.stop()
     await send({"type": "lifespan.shutdown.complete"})

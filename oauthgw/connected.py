@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils import timezone
 
-from oauthgw import codes, consent, tokens
+from oauthgw import consent
+from oauthgw.ending import end_grants
 from oauthgw.models import AccessToken, Client, Consent, Grant, RefreshToken
 
 _REASON = "The user revoked it."
@@ -56,14 +57,12 @@ def disconnect(user: AbstractBaseUser, client_pk: int, resource_id: int) -> bool
 
     Safe to repeat. False when there never was anything of this user's.
     """
-    grants = Grant.objects.filter(user_id=user.pk, client_id=client_pk, resource_id=resource_id)
     given = Consent.objects.filter(user_id=user.pk, client_id=client_pk, resource_id=resource_id).first()
     if given is not None:
         consent.withdraw(given, _REASON)
         return True
-    codes.void(user_id=user.pk, application_id=client_pk, resource_id=resource_id)
-    tokens.revoke_all(grants, _REASON)
-    return grants.exists()
+    end_grants(_REASON, user_id=user.pk, client_id=client_pk, resource_id=resource_id)
+    return Grant.objects.filter(user_id=user.pk, client_id=client_pk, resource_id=resource_id).exists()
 
 
 @transaction.atomic
@@ -72,8 +71,7 @@ def disconnect_all(user: AbstractBaseUser) -> int:
     count = len(apps(user))
     for standing in Consent.objects.filter(user_id=user.pk, withdrawn_at=None):
         consent.withdraw(standing, _REASON)
-    codes.void(user_id=user.pk)
-    tokens.revoke_all(Grant.objects.filter(user_id=user.pk), _REASON)
+    end_grants(_REASON, user_id=user.pk)
     return count
 
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
-from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, upstream
+from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, streams, upstream
 from mcp_routes.proxy.headers import Receive, Scope, Send
 from mcp_routes.proxy.refusals import Refusal, challenge, refuse
 from oauthgw import principals
@@ -20,6 +20,7 @@ from oauthgw.guard.conf import gateway
 from oauthgw.guard.database import DatabaseUnavailable
 from oauthgw.guard.sealed import Unsealable
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.recorder import caller
 from oauthgw.principals import Principal
 
 _PATH = re.compile(rf"/mcp/({SLUG})/?")
@@ -62,8 +63,8 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """One MCP request, from bearer token to upstream answer (MCP 2025-03-26 to 2026-07-28, Streamable HTTP)."""
     pages = [headers.text(value).lower() for name, value in scope["headers"] if name == b"origin"]
     if len(pages) > 1 or not all(_may_call(page) for page in pages):
-        return await refuse(headers.shared_with(None, send), refusals.FOREIGN_ORIGIN)
-    send = headers.shared_with(pages[0] if pages else None, send)
+        return await refuse(headers.Shared(None, send), refusals.FOREIGN_ORIGIN)
+    answer = send = headers.Shared(pages[0] if pages else None, send)
     try:
         path = _PATH.fullmatch(scope["path"])
         if path and scope["method"] == "OPTIONS":  # needs no database: what follows may say that it is gone, and a page must hear it
@@ -77,7 +78,11 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         return await refuse(send, refusals.UNAVAILABLE.answering(body), reason=f"the database does not answer: {outage}")
     if isinstance(admitted, Refusal):
         return await refuse(send, admitted)
-    await relay.while_connected(receive, _exchange(scope, admitted, send))
+    lasting = revisions.is_lasting(scope["method"], admitted.asked.body)
+    with streams.under_way(admitted.principal, route, lasting=lasting) as exchange:
+        cut = await relay.while_connected(receive, _exchange(scope, admitted, send), exchange.cut)
+    if cut is not None:
+        await _tell_of_cut(scope, admitted, cut, answer)
 
 
 async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call | Refusal:
@@ -143,6 +148,16 @@ async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
         if differing is not None:
             return refusals.mismatch(differing).answering(body)
     return Asked(content, body, modern)
+
+
+async def _tell_of_cut(scope: Scope, call: Call, why: Refusal, answer: headers.Shared) -> None:
+    """An exchange that was ended from here: the refusal that a new request would get, unless its answer has begun."""
+    if answer.has_begun:
+        refusals.log.info("ended early (%s) request_id=%s", why.sentence, caller.get().request_id)
+        return
+    if why is refusals.INVALID_TOKEN:
+        why = challenge(why, _metadata_url(scope, call.route))
+    await refuse(answer, why.answering(call.asked.body), reason="access ended while the upstream was working")
 
 
 async def _exchange(scope: Scope, call: Call, send: Send) -> None:

@@ -25,7 +25,7 @@ from django.db import transaction
 from django.utils import timezone
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw import tokens
-from oauthgw.models import AccessToken, Client, Grant
+from oauthgw.models import AccessToken, Client, Grant, Identity
 
 def route(slug, url, headers=None):
     made = McpRoute(slug=slug, name=slug, upstream_url=url, auth_mode="headers" if headers else "none")
@@ -39,18 +39,26 @@ def token(user, client, route, **changed):
     grant = Grant.objects.create(user=user, client=client, resource_id=route.pk, resource=resource, scope="mcp:tools")
     value = tokens._answer(grant, None, None, timezone.now()).access_token.reveal()
     AccessToken.objects.filter(grant=grant).update(**changed)
+    refresh[value] = tokens.REFRESH_PREFIX + value
+    tokens._store_refresh_token(grant, 0, refresh[value], "", "", timezone.now())
     return value
+
+refresh = {}
 
 raw, demo = sys.argv[1:3]
 told, admin, sdk = route("told", raw, {"X-Api-Key": "k-123"}), route("told-admin", raw), route("demo", demo)
 FormerSlug.objects.create(slug="told-before", route=told)
 alice, bob = User.objects.create(username="alice"), User.objects.create(username="bob")
+signs_in = User.objects.create(username="demo-user")  # whom the list of demo users offers
+Identity.objects.create(user=signs_in, provider="dev", subject="demo-user")
 cursor, claude = (Client.objects.create(client_id=name, name=name, redirect_uris="http://localhost/cb", client_type="public",
                   authorization_grant_type="authorization-code") for name in ("cursor", "claude"))
 print(json.dumps({
     "alice": token(alice, cursor, told), "bob": token(bob, cursor, told), "alice_claude": token(alice, claude, told),
     "alice_admin": token(alice, cursor, admin), "alice_demo": token(alice, cursor, sdk),
     "expired": token(alice, cursor, told, expires=timezone.now() - timedelta(seconds=1)),
+    "demo_user": token(signs_in, cursor, told), "demo_user_claude": token(signs_in, claude, told), "bob_claude": token(bob, claude, told),
+    "alice_refresh": refresh[list(refresh)[0]],
 }))
 """
 
