@@ -14,11 +14,12 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
-from oauthgw import codes, tokens
+from oauthgw import codes
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.clients import redirects
+from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import Client, Consent
 from oauthgw.resources import ProtectedResource
 
 MAX_AGE = 10 * 60  # seconds a person has to read the page
@@ -59,16 +60,19 @@ def unsign(value: str, user: AbstractBaseUser, browser: str) -> Asked:
         raise Stale from error
 
 
-def stands(request: AuthorizationRequest, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> bool:
-    """Whether an earlier approval covers this request, so that the page may be skipped."""
-    if not redirects.is_website(request.redirect_uri):
-        return False  # any local program can present a public client id and listen on a loopback port or scheme
-    standing = Consent.objects.standing(user, client, resource.id)
-    return (
-        standing is not None
-        and redirects.host(request.redirect_uri) in standing.shown_hosts
-        and standing.digest == digest(request, client, resource)
-    )
+def repeat(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> str | None:
+    """The URL that carries the code, when an earlier approval covers this request; None when the user has to be asked."""
+    if not redirects.is_website(asked.request.redirect_uri):
+        return None  # any local program can present a public client id and listen on a loopback port or scheme
+    with transaction.atomic():  # the consent is locked: a withdrawal finds the code, or the code finds the withdrawal
+        standing = Consent.objects.standing(user, client, resource.id, locked=True)
+        if standing is None or not _covers(standing, asked.request, client, resource):
+            return None
+        return asked.request.success_url(_code(asked, client, user, resource, may_refresh=True).code.reveal())
+
+
+def _covers(standing: Consent, request: AuthorizationRequest, client: Client, resource: ProtectedResource) -> bool:
+    return redirects.host(request.redirect_uri) in standing.shown_hosts and standing.digest == digest(request, client, resource)
 
 
 def digest(request: AuthorizationRequest, client: Client, resource: ProtectedResource) -> str:
@@ -93,14 +97,17 @@ def approve(asked: Asked, client: Client, user: AbstractBaseUser, resource: Prot
     """
     if not impersonated:
         _remember(asked, client, user, resource)
-    record(Kind.CONSENT_GIVEN, user=user, client_id=client.client_id, resource=resource.uri(asked.request.origin))
-    return continue_with_code(asked, client, user, resource, impersonated=impersonated)
+    given = _code(asked, client, user, resource, may_refresh=not impersonated)
+    if given.is_new:
+        record(Kind.CONSENT_GIVEN, user=user, client_id=client.client_id, resource=resource.uri(asked.request.origin))
+    return asked.request.success_url(given.code.reveal())
 
 
 def _remember(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> None:
-    consent, _ = Consent.objects.get_or_create(
+    Consent.objects.get_or_create(
         user_id=user.pk, client=client, resource_id=resource.id, defaults={"given_at": timezone.now(), "scope": asked.request.scope}
     )
+    consent = Consent.objects.select_for_update().get(user_id=user.pk, client=client, resource_id=resource.id)
     shown = redirects.host(asked.request.redirect_uri)
     new_digest = digest(asked.request, client, resource)
     known_hosts = consent.shown_hosts if consent.withdrawn_at is None and consent.digest == new_digest else []
@@ -110,25 +117,23 @@ def _remember(asked: Asked, client: Client, user: AbstractBaseUser, resource: Pr
     consent.save()
 
 
-def continue_with_code(
-    asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource, *, impersonated: bool = False
-) -> str:
-    """The URL that carries the code back to the client. Raises codes.AlreadyRedeemed."""
+def _code(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource, *, may_refresh: bool) -> codes.Given:
     bound = Bound(resource.id, resource.uri(asked.request.origin))
-    code = codes.give(asked.request, client, user, bound, nonce=asked.nonce, may_refresh=not impersonated)
-    return asked.request.success_url(code.reveal())
+    return codes.give(asked.request, client, user, bound, nonce=asked.nonce, may_refresh=may_refresh)
 
 
 def refuse(asked: Asked, client: Client, user: AbstractBaseUser) -> str:
     """The user's no: the URL that tells the client (RFC 6749 §4.1.2.1)."""
-    record(Kind.CONSENT_REFUSED, user=user, client_id=client.client_id)
+    path = asked.request.resource_path  # empty when the page still offered the choice of a route
+    resource = asked.request.origin + path if path else ""
+    record(Kind.CONSENT_REFUSED, user=user, client_id=client.client_id, resource=resource)
     return asked.request.error_url("access_denied", "The user did not approve the connection.")
 
 
 @transaction.atomic
 def withdraw(consent: Consent, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Takes a consent back and ends every code and grant that rests on it; returns how many grants ended."""
-    Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now())
-    codes.void(user_id=consent.user_id, application_id=consent.client_id, resource_id=consent.resource_id)
-    grants = Grant.objects.filter(user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
-    return tokens.revoke_all(grants, reason, by)
+    if Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now()):
+        why = reason + (f" (by {by})" if by is not None else "")
+        record(Kind.CONSENT_WITHDRAWN, user=consent.user, client_id=consent.client.client_id, resource=consent.resource, reason=why)
+    return end_grants(reason, by, user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)

@@ -4,7 +4,8 @@ from django.urls import path, re_path
 
 from oauthgw.views import authorize, endpoints, introspect, metadata, register, signin, token
 
-_ROUTE = r"(?P<path>/mcp/[a-z0-9][a-z0-9-]{0,62})"
+_SLUG = r"mcp/[a-z0-9][a-z0-9-]{0,62}"
+_ROUTE = rf"(?P<path>/{_SLUG})"
 
 urlpatterns = [
     re_path(rf"^\.well-known/oauth-authorization-server{_ROUTE}?/?$", metadata.authorization_server),
@@ -12,8 +13,8 @@ urlpatterns = [
     re_path(rf"^\.well-known/oauth-protected-resource{_ROUTE}/?$", metadata.protected_resource),
     path("oauth/jwks", metadata.jwks),
     # RFC 8414 names the first form; clients also probe below the issuer's path.
-    re_path(r"^(?P<path>mcp/[a-z0-9][a-z0-9-]{0,62})/\.well-known/oauth-authorization-server/?$", metadata.authorization_server),
-    re_path(r"^(?P<path>mcp/[a-z0-9][a-z0-9-]{0,62})/\.well-known/openid-configuration/?$", metadata.openid_configuration),
+    re_path(rf"^(?P<path>{_SLUG})/\.well-known/oauth-authorization-server/?$", metadata.authorization_server),
+    re_path(rf"^(?P<path>{_SLUG})/\.well-known/openid-configuration/?$", metadata.openid_configuration),
     re_path(r"^oauth/register/?$", register.register),
     re_path(r"^oauth/register/(?P<client_id>[^/]+)/?$", register.manage),
     re_path(rf"^oauth/authorize{_ROUTE}?/?$", authorize.authorize, name="authorize"),

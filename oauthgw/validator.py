@@ -16,7 +16,7 @@ from oauthgw import codes, resources, scopes, tokens
 from oauthgw.clients import authentication, registration
 from oauthgw.clients.assertions import Proof
 from oauthgw.guard import origin
-from oauthgw.models import AuthorizationCode, Client, RefreshToken
+from oauthgw.models import AuthorizationCode, Client
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         """Django's own check, which also moves a digest to the present key."""
-        return check_password(provided_secret, stored_secret, lambda secret: registration.rekey(stored_secret, secret))
+        return check_password(provided_secret, stored_secret, lambda secret: registration.rekey(stored_secret, secret), "keyed_digest")
 
     def _load_application(self, client_id: str, request: Request) -> Client | None:
         """A client id with a NUL is nobody's; PostgreSQL would not even be asked (DataError)."""
@@ -89,18 +89,18 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         return True  # validate_code compared it with the code's own
 
     def invalidate_authorization_code(self, client_id: str, code: str, request: Request, *args: Any, **kwargs: Any) -> None:
-        codes.redeem(request.code_row)
+        pass  # tokens.mint marked it, with the grant it became
 
     # Refresh tokens
 
     def validate_refresh_token(self, refresh_token: str, client: Client, request: Request, *args: Any, **kwargs: Any) -> bool:
-        row = tokens.find_refresh_token(refresh_token, client)
-        if row is None:
+        presented = tokens.find_refresh_token(refresh_token, client)
+        if presented is None:
             return False
-        self._same_resource(request, row.grant.resource_id)
-        if not tokens.may_be_exchanged(row):
+        self._same_resource(request, presented.grant.resource_id)
+        if not tokens.may_be_exchanged(presented):
             return False
-        request.refresh_token_instance, request.user = row, row.user
+        request.refresh_token_instance, request.user = presented, presented.grant.user
         return True
 
     def get_original_scopes(self, refresh_token: str, request: Request, *args: Any, **kwargs: Any) -> str:
@@ -111,7 +111,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
 
     # Tokens
 
-    def _save_bearer_token(self, token: dict[str, Any], request: Request, *args: Any, **kwargs: Any) -> None:
+    def save_bearer_token(self, token: dict[str, Any], request: Request, *args: Any, **kwargs: Any) -> None:
+        """Without the savepoint of django-oauth-toolkit's own: the view's transaction holds the whole request."""
         issued = self._issue(request)
         token.update(access_token=issued.access_token.reveal(), expires_in=issued.expires_in, scope=issued.scope)
         token.pop("refresh_token", None)
@@ -123,12 +124,12 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
             tokens.revoke_value(token, request.client)
 
     def _issue(self, request: Request) -> tokens.Issued:
-        row: RefreshToken | None = getattr(request, "refresh_token_instance", None)
-        if row is None:
+        presented: tokens.Presented | None = getattr(request, "refresh_token_instance", None)
+        if presented is None:
             code: AuthorizationCode = request.code_row
             return tokens.mint(code, with_refresh_token=code.may_refresh)
         try:
-            return tokens.exchange(row, request.refresh_token)
+            return tokens.exchange(presented, request.refresh_token)
         except tokens.ChainBroken as error:
             log.warning("a repeated refresh cannot be answered: key %s was removed from TOKEN_ENCRYPTION_KEYS", error)
             raise errors.InvalidGrantError(request=request) from error

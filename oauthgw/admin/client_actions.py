@@ -21,7 +21,8 @@ Decision = Callable[[Clients, AbstractBaseUser], list[Client]]
 _DISABLE = Question(
     title="Disable these clients?",
     consequences=(
-        "Their access tokens stop working at once, on every route and for every user, and they can neither connect nor refresh.",
+        "Their access tokens stop working at once, on every route and for every user, and open streams end.",
+        "They can neither connect nor refresh.",
         "Nothing is deleted: enabling a client lets its connections work again, as far as they have not expired.",
     ),
     button="Disable",

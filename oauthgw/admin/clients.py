@@ -36,6 +36,7 @@ class ClientAdmin(ClientActions):
         "client_id",
         "state",
         "source",
+        "document",
         "client_type",
         "token_endpoint_auth_method",
         "redirect_uri_list",
@@ -80,6 +81,12 @@ class ClientAdmin(ClientActions):
     def source(self, client: Client) -> str:
         by_hand = client.registration_source == Client.RegistrationSource.MANUAL
         return "Added by an operator" if by_hand else str(client.get_registration_source_display())
+
+    @admin.display(description="metadata document")
+    def document(self, client: Client) -> str:
+        if client.document_fetched_at is None or client.cimd_expires_at is None:
+            return "none"
+        return f"fetched {client.document_fetched_at:%Y-%m-%d %H:%M} UTC, asked for again after {client.cimd_expires_at:%Y-%m-%d %H:%M} UTC"
 
     @admin.display(description="redirects to")
     def redirect_hosts(self, client: Client) -> str:

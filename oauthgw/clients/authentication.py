@@ -81,6 +81,6 @@ def _signer(client_id: str) -> Client:
     client: Client | None = Client.objects.filter(usable_clients(), client_id=client_id).first()
     if client is None:
         raise NotProven("The client is unknown, switched off or waiting for an operator's approval.")
-    if not client.signs:
+    if not client.may_sign:
         raise NotProven(f"This client is registered for {client.token_endpoint_auth_method}, not for {metadata.ASSERTION_METHOD}.")
     return client

@@ -14,6 +14,7 @@ from django.utils import timezone
 from oauthgw.clients import registration
 from oauthgw.clients.metadata import SECRET_METHODS
 from oauthgw.clients.registration import Registered
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
@@ -54,9 +55,8 @@ def forbid_introspection(clients: Clients, by: AbstractBaseUser) -> list[Client]
 @transaction.atomic
 def replace_secret(client: Client, by: AbstractBaseUser) -> Registered | None:
     """A new secret in place of the old one, which stops working at once; None for a client that has none."""
-    locked: Client | None = (
-        Client.objects.select_for_update(no_key=True).filter(pk=client.pk, token_endpoint_auth_method__in=SECRET_METHODS).first()
-    )
+    having_one = Client.objects.filter(pk=client.pk, token_endpoint_auth_method__in=SECRET_METHODS)
+    locked: Client | None = having_one.select_for_update(no_key=True).first()
     if locked is None:
         return None
     secret = registration.new_secret()
@@ -73,5 +73,7 @@ def _decide(clients: Clients, news: Q, by: AbstractBaseUser, kind: Kind, sentenc
     concerned = list(Client.objects.select_for_update(no_key=True).filter(news, pk__in=keys))
     for client in concerned:
         record(kind, user=by, client_id=client.client_id, reason=f"{sentence} (by {by})")
-    Client.objects.filter(pk__in=[client.pk for client in concerned]).update(**columns)
+    concerned_keys = [client.pk for client in concerned]
+    Client.objects.filter(pk__in=concerned_keys).update(**columns)
+    publish(Topic.CLIENT, *concerned_keys)
     return concerned

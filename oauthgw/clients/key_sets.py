@@ -15,6 +15,7 @@ from django.core.cache import cache
 
 from oauthgw.clients import keys
 from oauthgw.guard import fetch
+from oauthgw.guard.database import give_connection_back
 from oauthgw.guard.sealed import digest
 from oauthgw.models import Client
 
@@ -66,6 +67,7 @@ def _fetched(uri: str, key_id: str | None) -> keys.KeySet:
 
 
 def _document(uri: str) -> Any:
+    give_connection_back()
     content = fetch.fetch(uri, accept="application/jwk-set+json, application/json").content
     try:
         return json.loads(content)

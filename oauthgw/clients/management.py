@@ -14,6 +14,7 @@ from oauthgw.clients.metadata import ClientMetadata, InvalidMetadata
 from oauthgw.clients.registration import Registered
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
@@ -50,7 +51,7 @@ def replace(client: Client, document: Mapping[str, Any], token: Secret) -> Regis
     if wanted == before:
         return Registered(client, wanted, sent_secret, token)
     made = registration.new_secret() if wanted.has_secret and not before.has_secret else None
-    record(Kind.CLIENT_CHANGED, client_id=client.client_id, reason=f"The client changed {_named_changes(before, wanted)}.")
+    record(Kind.CLIENT_CHANGED, client_id=client.client_id, reason=f"The client changed {registration.named_changes(before, wanted)}.")
     if client.approved_at is not None:
         record(Kind.CLIENT_APPROVAL_WITHDRAWN, client_id=client.client_id, reason="The client is not what was approved any more.")
     _store(client, wanted, made)
@@ -82,8 +83,4 @@ def _store(client: Client, wanted: ClientMetadata, made: Secret | None) -> None:
         client.client_secret = ""
     client.approved_at = None
     client.save()
-
-
-def _named_changes(before: ClientMetadata, after: ClientMetadata) -> str:
-    was, now = before.as_dict(), after.as_dict()
-    return ", ".join(name for name in (now | was) if was.get(name) != now.get(name))
+    publish(Topic.CLIENT, client.pk)

@@ -1,6 +1,7 @@
 """Client rows: metadata becomes one, and the client information response of RFC 7591 §3.2.1.
 
-`management` changes a registration, `removal` ends it, `decisions` are what operators make of it. Knows the client row and the journal.
+`documents` does the same for a metadata document, `management` changes a registration, `removal` ends it, `decisions` are what operators
+make of it. Knows the client row and the journal.
 """
 
 import secrets
@@ -99,6 +100,12 @@ def metadata_of(client: Client) -> ClientMetadata:
         scope=client.scope,
         extras=client.metadata,
     )
+
+
+def named_changes(before: ClientMetadata, after: ClientMetadata) -> str:
+    """The members that differ, for the journal."""
+    was, now = before.as_dict(), after.as_dict()
+    return ", ".join(name for name in (now | was) if was.get(name) != now.get(name))
 
 
 def new_secret() -> Secret:

@@ -7,7 +7,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
 
-from oauthgw import codes, consent, tokens
+from oauthgw import consent
+from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client, Consent, Grant
 
@@ -21,13 +22,12 @@ def connections(client: Client) -> QuerySet[Grant]:
 def remove(client: Client, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Removes a client and ends every connection of it in words; returns how many ended. `by` is the operator, if one did.
 
-    Codes, then grants, then the client: requests lock them in this order, and the client last, when the database checks what points to it.
-    Whatever is made for it after that is refused by the database. Somebody else may have been quicker.
+    Consents, codes, grants, then the client: requests lock them in this order, and the client last, when the database checks what points
+    to it. Whatever is made for it after that is refused by the database. Somebody else may have been quicker.
     """
-    codes.void(application_id=client.pk)
-    ended = tokens.revoke_all(connections(client), reason, by)
-    for standing in Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user"):
-        consent.withdraw(standing, reason, by)
+    standing = Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user")
+    ended = sum(consent.withdraw(each, reason, by) for each in standing)
+    ended += end_grants(reason, by, client_id=client.pk)
     if Client.objects.select_for_update().filter(pk=client.pk).first() is None:
         return ended
     who = f" (by {by})" if by is not None else ""

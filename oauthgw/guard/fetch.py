@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +57,10 @@ class CouldNotFetch(Exception):
         self.sentence = sentence
 
 
+class RefusedUrl(CouldNotFetch):
+    """A URL that is never asked, whoever answers there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A successful answer (200). Header names are in lower case; several lines of one header are joined by commas."""
@@ -67,8 +71,11 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """A URL that may be asked, taken apart. `trusted` is an operator's word: it may be private, and may speak plain http."""
+class Target:
+    """A URL that may be asked, taken apart. `host` is in lower case, an IPv6 address without its brackets; `path` includes the query.
+
+    `trusted` is an operator's word: it may be private, and may speak plain http.
+    """
 
     host: str
     port: int
@@ -77,6 +84,11 @@ class _Target:
     path: str
     authority: str
 
+    @property
+    def name(self) -> str:
+        """The host as URLs and settings spell it."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
 
 def fetch(url: str, *, accept: str = "application/json") -> Fetched:
     """Gets a URL: at most 64 kB in at most 5 seconds, name look-up included. Raises CouldNotFetch, whatever is in the way.
@@ -84,7 +96,7 @@ def fetch(url: str, *, accept: str = "application/json") -> Fetched:
     https on port 443 or from 1024 up, on a host all of whose addresses are public; a host of FETCH_TRUSTED_HOSTS may be private, on any
     port, and plain http.
     """
-    target = _judged(url)
+    target = judge(url)
     deadline = time.monotonic() + TOTAL_SECONDS
     with _explained(target), _turn(deadline):
         addresses = _resolve(target, deadline)
@@ -96,9 +108,32 @@ def fetch(url: str, *, accept: str = "application/json") -> Fetched:
                 return _read(target, response)
 
 
+def judge(url: str) -> Target:
+    """A URL that may be asked; whatever else is in the way shows when it is. Raises RefusedUrl. Pure."""
+    if len(url) > MAX_URL or not _VISIBLE.fullmatch(url) or "\\" in url:
+        raise RefusedUrl("malformed URL", f"The address is not a URL of at most {MAX_URL} printable ASCII characters.")
+    if "#" in url:
+        raise RefusedUrl("URL with a fragment", "The address has a fragment; leave out everything from '#'.")
+    try:
+        parts = urlsplit(url)
+        port = _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+    except ValueError as error:
+        raise RefusedUrl("malformed URL", "The address is not a valid URL.") from error
+    if "@" in parts.netloc:
+        raise RefusedUrl("URL with user information", "The address holds user information; leave out everything before '@'.")
+    if not _AUTHORITY.fullmatch(parts.netloc):
+        raise RefusedUrl("malformed host", "The address names no host, or one that programs read in different ways.")
+    return _allowed(parts, port)
+
+
 def is_trusted(host: str, port: int | None) -> bool:
     """Whether an operator named this host (as in a URL, in lower case), or this host and port, in FETCH_TRUSTED_HOSTS."""
-    return host in gateway().fetch_trusted_hosts or f"{host}:{port}" in gateway().fetch_trusted_hosts
+    return is_listed(host, port, gateway().fetch_trusted_hosts)
+
+
+def is_listed(host: str, port: int | None, entries: Container[str]) -> bool:
+    """Whether a setting's entries hold this host, which stands for all its ports, or this host and port."""
+    return host in entries or f"{host}:{port}" in entries
 
 
 def is_public(address: str) -> bool:
@@ -119,35 +154,15 @@ def _is_special(address: IPv4Address | IPv6Address) -> bool:
     return any(address in network for network in _SPECIAL)
 
 
-def _judged(url: str) -> _Target:
-    """What can be said of a URL before anything is asked."""
-    if len(url) > MAX_URL or not _VISIBLE.fullmatch(url) or "\\" in url:
-        raise CouldNotFetch("malformed URL", f"The address is not a URL of at most {MAX_URL} printable ASCII characters.")
-    if "#" in url:
-        raise CouldNotFetch("URL with a fragment", "The address has a fragment; leave out everything from '#'.")
-    try:
-        parts = urlsplit(url)
-        port = _DEFAULT_PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
-    except ValueError as error:
-        raise CouldNotFetch("malformed URL", "The address is not a valid URL.") from error
-    if "@" in parts.netloc:
-        raise CouldNotFetch("URL with user information", "The address holds user information; leave out everything before '@'.")
-    if not _AUTHORITY.fullmatch(parts.netloc):
-        raise CouldNotFetch("malformed host", "The address names no host, or one that programs read in different ways.")
-    return _allowed(parts, port)
-
-
-def _allowed(parts: SplitResult, port: int) -> _Target:
+def _allowed(parts: SplitResult, port: int) -> Target:
     host = (parts.hostname or "").lower()
     trusted = is_trusted(f"[{host}]" if ":" in host else host, port)
     if parts.scheme != "https" and not (trusted and parts.scheme == "http"):
-        raise CouldNotFetch("not https", "The address does not begin with https://.")
+        raise RefusedUrl("not https", "The address does not begin with https://.")
     if not trusted and port != _DEFAULT_PORTS["https"] and port < _FIRST_FREE_PORT:
-        raise CouldNotFetch(
-            f"port {port}", f"Port {port} is not one where documents are served; use 443, or one from {_FIRST_FREE_PORT} up."
-        )
+        raise RefusedUrl(f"port {port}", f"Port {port} is not one where documents are served; use 443, or one from {_FIRST_FREE_PORT} up.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _Target(host, port, parts.scheme == "https", trusted, path, parts.netloc)
+    return Target(host, port, parts.scheme == "https", trusted, path, parts.netloc)
 
 
 @contextmanager
@@ -161,7 +176,7 @@ def _turn(deadline: float) -> Iterator[None]:
         _turns.release()
 
 
-def _resolve(target: _Target, deadline: float) -> list[str]:
+def _resolve(target: Target, deadline: float) -> list[str]:
     """The addresses of the host, in the system's order; all of them are fit to connect to.
 
     The look-up has a thread of its own, because nothing can end it in time.
@@ -175,7 +190,7 @@ def _resolve(target: _Target, deadline: float) -> list[str]:
     return addresses
 
 
-def _look_up(target: _Target, answer: Future[list[str]]) -> None:
+def _look_up(target: Target, answer: Future[list[str]]) -> None:
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
         answer.set_result(list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found)))
@@ -183,7 +198,7 @@ def _look_up(target: _Target, answer: Future[list[str]]) -> None:
         answer.set_exception(error)
 
 
-def _connect(target: _Target, addresses: list[str], deadline: float) -> socket.socket:
+def _connect(target: Target, addresses: list[str], deadline: float) -> socket.socket:
     """A connection to the first address that takes one; each may use its share of the time that is left."""
     for left in range(len(addresses), 0, -1):
         try:
@@ -196,7 +211,7 @@ def _connect(target: _Target, addresses: list[str], deadline: float) -> socket.s
     raise AssertionError("_resolve gives at least one address")
 
 
-def _secured(target: _Target, plain: socket.socket, deadline: float) -> socket.socket:
+def _secured(target: Target, plain: socket.socket, deadline: float) -> socket.socket:
     """TLS whose certificate is good for the host's name, whichever address was connected to."""
     if not target.secure:
         return plain
@@ -210,7 +225,7 @@ def _secured(target: _Target, plain: socket.socket, deadline: float) -> socket.s
         raise
 
 
-def _request(target: _Target, accept: str) -> bytes:
+def _request(target: Target, accept: str) -> bytes:
     lines = (
         f"GET {target.path} HTTP/1.1",
         f"Host: {target.authority}",
@@ -222,7 +237,7 @@ def _request(target: _Target, accept: str) -> bytes:
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
 
 
-def _read(target: _Target, response: HTTPResponse) -> Fetched:
+def _read(target: Target, response: HTTPResponse) -> Fetched:
     if 300 <= response.status < 400:
         raise CouldNotFetch(
             f"status {response.status}", f"{target.host} answered with a redirect ({response.status}), and none is followed."
@@ -238,7 +253,7 @@ def _read(target: _Target, response: HTTPResponse) -> Fetched:
     return Fetched(_body(target, response), headers.get("content-type", ""), MappingProxyType(headers))
 
 
-def _body(target: _Target, response: HTTPResponse) -> bytes:
+def _body(target: Target, response: HTTPResponse) -> bytes:
     content = b""
     if (response.length or 0) <= MAX_BYTES:
         while len(content) <= MAX_BYTES and (piece := response.read1(MAX_BYTES)):
@@ -251,7 +266,7 @@ def _body(target: _Target, response: HTTPResponse) -> bytes:
 
 
 @contextmanager
-def _explained(target: _Target) -> Iterator[None]:
+def _explained(target: Target) -> Iterator[None]:
     """Everything that can go wrong on the way, in words."""
     host = target.host
     try:
@@ -270,7 +285,7 @@ def _explained(target: _Target) -> Iterator[None]:
         raise CouldNotFetch(f"connection: {error}", f"{host} refused the connection, could not be reached, or broke off.") from error
 
 
-def _not_found(target: _Target) -> str:
+def _not_found(target: Target) -> str:
     """One sentence for two causes: which private names exist is not told to strangers (the log has it)."""
     return f"The name {target.host} leads to no address on the public internet."
 

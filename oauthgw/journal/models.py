@@ -1,4 +1,4 @@
-"""What happened: one row an OAuth event, written in the transaction that causes it."""
+"""What happened: one row an OAuth event, written in the transaction that causes it; and what other processes must notice."""
 
 from django.conf import settings
 from django.db import models
@@ -19,12 +19,18 @@ class Event(models.Model):
         SIGNED_IN = "signed_in", "Signed in"
         SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
         SIGNED_OUT = "signed_out", "Signed out"
+        SIGN_IN_LOOP = "sign_in_loop", "Sign-in loop stopped"
+        USER_DEACTIVATED = "user_deactivated", "User shut out"
+        USER_ACTIVATED = "user_activated", "User let in"
         CONSENT_GIVEN = "consent_given", "Consent given"
         CONSENT_REFUSED = "consent_refused", "Consent refused"
+        CONSENT_WITHDRAWN = "consent_withdrawn", "Consent withdrawn"
         GRANT_ISSUED = "grant_issued", "Grant issued"
         GRANT_REFRESHED = "grant_refreshed", "Grant refreshed"
         REFRESH_FORGIVEN = "refresh_forgiven", "Repeated refresh forgiven"
+        REFRESH_REFUSED = "refresh_refused", "Refresh refused"
         REFRESH_REUSED = "refresh_reused", "Spent refresh token used again"
+        CODE_REFUSED = "code_refused", "Authorization code refused"
         CODE_REPLAYED = "code_replayed", "Authorization code used again"
         GRANT_REVOKED = "grant_revoked", "Grant revoked"
 
@@ -44,3 +50,17 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.client_id or 'no client'})"
+
+
+class Change(models.Model):
+    """Something that every process must notice: what it holds about this may no longer be true. Kept for an hour."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    topic = models.CharField(max_length=16, help_text="One of `changes.Topic`.")
+    key = models.BigIntegerField(help_text="The id of the row it is about.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"

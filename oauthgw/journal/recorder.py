@@ -5,10 +5,12 @@ Knows the event row and the request at hand (by context variable); knows nothing
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from ipaddress import ip_address
+from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
 
+from oauthgw.guard import origin
 from oauthgw.journal.models import Event
 
 Kind = Event.Kind
@@ -42,14 +44,23 @@ def record(
         client_id=client_id,
         grant_id=grant_id,
         resource=resource,
-        address=_address(at.address),
+        address=origin.address(at.address),
         request_id=at.request_id,
         reason=reason[:200],
     )
 
 
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:  # a Unix socket has no address
-        return None
+def record_once(
+    kind: Event.Kind,
+    *,
+    within: timedelta,
+    user: AbstractBaseUser,
+    client_id: str = "",
+    grant_id: int | None = None,
+    resource: str = "",
+    reason: str = "",
+) -> None:
+    """Writes an event unless the same was written within this time: a client that asks again and again is one row, not thousands."""
+    same = Event.objects.filter(kind=kind, user_id=user.pk, client_id=client_id, grant_id=grant_id, reason=reason[:200])
+    if not same.filter(at__gt=timezone.now() - within).exists():
+        record(kind, user=user, client_id=client_id, grant_id=grant_id, resource=resource, reason=reason)

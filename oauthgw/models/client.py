@@ -71,9 +71,19 @@ class Client(AbstractApplication):
         return bool(self.client_type == self.CLIENT_CONFIDENTIAL)
 
     @property
+    def is_of_document(self) -> bool:
+        """Whether what stands here was read from the client ID metadata document at its client ID: that domain's own word."""
+        return bool(self.registration_source == self.RegistrationSource.CIMD)
+
+    @property
     def signs(self) -> bool:
         """Whether it proves itself by its own key, and so by nothing else."""
         return bool(self.token_endpoint_auth_method == self.AuthMethod.ASSERTION)
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether an assertion of its own counts. A document may offer a key beside going without, and such clients use either."""
+        return self.signs or (self.is_of_document and not self.metadata.keys().isdisjoint(("jwks", "jwks_uri")))
 
     @property
     def is_vouched_for(self) -> bool:

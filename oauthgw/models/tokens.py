@@ -20,6 +20,7 @@ from oauth2_provider.models import (
 )
 
 from oauthgw.models.client import Client, usable_clients
+from oauthgw.models.identity import active_users, label
 
 
 def live_grants(through: str = "") -> models.Q:
@@ -29,8 +30,8 @@ def live_grants(through: str = "") -> models.Q:
 
 
 def tokens_in_force() -> models.Q:
-    """Tokens whose grant is live, whose client may act and whose user may sign in; their own expiry is for each kind to say."""
-    return live_grants("grant__") & usable_clients("application__") & models.Q(user__is_active=True)
+    """Tokens whose grant is live, whose client may act and whose user may too; their own expiry is for each kind to say."""
+    return live_grants("grant__") & usable_clients("application__") & active_users("user__")
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -66,7 +67,7 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {self.user.email or self.user.get_username()}"
+        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {label(self.user)}"
 
     def get_absolute_url(self) -> str:
         return reverse("admin:oauthgw_grant_change", args=[self.pk])
@@ -106,6 +107,7 @@ class RefreshToken(AbstractRefreshToken):
             models.UniqueConstraint(fields=["grant", "generation"], name="one_token_per_generation"),
             models.UniqueConstraint(fields=["token_checksum"], name="refresh_token_digest_is_unique"),
         ]
+        indexes = [models.Index(fields=["expires_at"], name="refresh_token_expiry")]
 
     def __str__(self) -> str:
         return f"Refresh token {self.pk} of grant {self.grant_id}"

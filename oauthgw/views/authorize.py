@@ -17,14 +17,15 @@ from oauth2_provider.exceptions import FatalClientError, OAuthToolkitError
 from oauth2_provider.http import OAuth2ResponseRedirect
 from oauth2_provider.views.mixins import OAuthLibMixin
 
-from oauthgw import authorization, codes, consent, resources
+from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
+from oauthgw.clients import documents
 from oauthgw.guard import origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
 from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
-from oauthgw.views import parameters
+from oauthgw.views import document_pages, parameters
 from oauthgw.views.endpoints import not_found
 from oauthgw.views.pages import show
 
@@ -40,9 +41,12 @@ def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
         return decide(request)
     try:
         given = parameters.of_query(request)
+        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""))
         client, checked_redirect = _client_and_redirect(request)
     except parameters.Malformed as malformed:
         return show(request, pages.malformed(str(malformed)))
+    except document_pages.UNUSABLE as unusable:
+        return show(request, document_pages.explained(given["client_id"], unusable))
     except FatalClientError:
         return show(request, pages.bad_client_or_redirect(request.GET))
     except OAuthToolkitError as refused:  # client and redirect URI are good, and the request still is not
@@ -70,12 +74,14 @@ def _ask_or_continue(request: HttpRequest, given: Any, client: Client, redirect_
     resource = resource or _only_one()
     asked = consent.ask(_as_asked(request, given, redirect_uri, path, resource))
     user = cast("AbstractBaseUser", request.user)
-    asks_again = "consent" in given.get("prompt", "").split() or _is_impersonated(request)
-    if resource is not None and not asks_again and consent.stands(asked.request, client, user, resource):
-        target = consent.continue_with_code(asked, client, user, resource)
+    asks_again = "prompt" in given or _is_impersonated(request)  # whatever is to be prompted, the page has it: consent, and "not you?"
+    loop = loops.stopped(client, user, resource) if resource is not None else None
+    if loop is not None:
+        return pages.loop(request, client, asked.request, loop)
+    target = consent.repeat(asked, client, user, resource) if resource is not None and not asks_again else None
+    if target is not None:
         return pages.forward(request, client, asked.request, target, approved=True)
-    page = pages.Page(asked, client, resource, user)
-    return pages.consent_page(request, page)
+    return pages.consent_page(request, pages.Page(asked, client, resource, user))
 
 
 @transaction.atomic
@@ -98,6 +104,9 @@ def decide(request: HttpRequest) -> HttpResponse:
     resource = resources.backend().find(chosen)
     if resource is None:
         return show(request, pages.choose_a_route() if not chosen else pages.unknown_route(chosen))
+    loop = loops.stopped(client, user, resource)
+    if loop is not None:
+        return pages.loop(request, client, asked.request, loop)
     try:
         target = consent.approve(asked, client, user, resource, impersonated=_is_impersonated(request))
     except codes.AlreadyRedeemed:

@@ -11,14 +11,15 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from oauthlib.oauth2 import OAuth2Error
 
-from oauthgw import consent, resources
+from oauthgw import consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
-from oauthgw.clients import naming, redirects
+from oauthgw.clients import cimd, naming, redirects
 from oauthgw.guard import sealed
 from oauthgw.identity import browser
 from oauthgw.models import Client
+from oauthgw.models.identity import label
 from oauthgw.resources import ProtectedResource
-from oauthgw.views.pages import Problem
+from oauthgw.views.pages import Problem, show
 
 _ABILITIES = (
     "Use its tools in your name",
@@ -45,13 +46,14 @@ def consent_page(request: HttpRequest, page: Page) -> HttpResponse:
     context = {
         "client_name": shown_name(client),
         "verified": client.is_vouched_for,
+        "publisher": cimd.domain(client.client_id) if client.is_of_document else "",
         "client_host": urlsplit(client.metadata.get("client_uri", "")).hostname or "",
         "redirect_host": redirects.host(asked.request.redirect_uri),
         "redirect_kind": _kind(asked.request.redirect_uri),
         "resource": page.resource,
         "routes": [] if page.resource is not None else resources.backend().listed(),
         "abilities": _ABILITIES,
-        "user_label": getattr(page.user, "email", "") or page.user.get_username(),
+        "user_label": label(page.user),
         "switch_url": f"/oauth/login?{urlencode({'prompt': 'login', 'next': request.get_full_path()})}",
         "signed": consent.sign(asked, page.user, digest),
         "action": "/oauth/authorize",
@@ -129,14 +131,22 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
         )
     if client.awaits_approval:
         return waits_for_approval(client)
-    wanted = query.get("redirect_uri", "")
+    wanted = naming.clean(query.get("redirect_uri", ""), 300)
     return Problem(
         400,
         "This app asked to be reached at an address it did not register",
-        f"{shown_name(client)} wants the answer at {naming.clean(wanted, 300) or 'no address'}.",
+        f"{shown_name(client)} wants the answer at {wanted}."
+        if wanted
+        else f"{shown_name(client)} did not say where to send the answer, and it registered several addresses.",
         "An answer goes only to an address that was registered before, so that nobody else can receive it. Nothing was sent there.",
-        ("In the app, remove this MCP server and add it again: the app then registers its present address.",),
+        (_how_to_register_another_address(client),),
     )
+
+
+def _how_to_register_another_address(client: Client) -> str:
+    if client.is_of_document:
+        return f"Tell the app's makers: the document {naming.clean(client.client_id, 300)} must list this address in redirect_uris."
+    return "In the app, remove this MCP server and add it again: the app then registers its present address."
 
 
 def waits_for_approval(client: Client) -> Problem:
@@ -216,3 +226,26 @@ def already_decided(client: Client, asked: AuthorizationRequest) -> Problem:
         ("Return to the app. If it is not connected, connect again from there.",),
         redirect_host=redirects.host(asked.redirect_uri),
     )
+
+
+def loop(request: HttpRequest, client: Client, asked: AuthorizationRequest, found: loops.Loop) -> HttpResponse:
+    """Instead of another code: what goes round, and how to get out. It works again by itself (`Retry-After`)."""
+    name = shown_name(client)
+    problem = Problem(
+        429,
+        "This app keeps asking you to sign in",
+        f"{name} was connected {loops.CODES} times within two minutes and used none of these connections. The gateway stopped the loop.",
+        "Most often the app cannot keep or send what it was given: its storage is locked or full, it is out of date, or a proxy between it "
+        "and the gateway takes the Authorization header away. Signing in once more would only open the next tab.",
+        (
+            f"Look in the app first: it may be connected already. It can be connected again in {found.seconds} seconds.",
+            "Restart or update the app. If that does not help, remove this MCP server there and add it again.",
+            "If it goes round again, give the operator of this gateway the request id below; its journal says what happened.",
+        ),
+        link_url=asked.error_url("temporarily_unavailable", "The app signed in again and again without using its tokens; try again later."),
+        link_label="Return to the app",
+        redirect_host=redirects.host(asked.redirect_uri),
+    )
+    response = show(request, problem)
+    response["Retry-After"] = str(found.seconds)
+    return response

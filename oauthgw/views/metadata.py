@@ -71,7 +71,7 @@ def _server_document(at: str, path: str) -> dict[str, Any]:
         "issuer": at + path,
         "authorization_endpoint": f"{at}/oauth/authorize{path}",
         "token_endpoint": f"{at}/oauth/token",
-        **({} if closed else {"registration_endpoint": f"{at}/oauth/register"}),
+        **({} if closed else {"registration_endpoint": f"{at}/oauth/register", "client_id_metadata_document_supported": True}),
         "revocation_endpoint": f"{at}/oauth/revoke",
         "introspection_endpoint": f"{at}/oauth/introspect",
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],

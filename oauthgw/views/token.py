@@ -11,13 +11,17 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from oauth2_provider.views.mixins import OAuthLibMixin
 
+from oauthgw import tokens
 from oauthgw.views.client_requests import client_request, invalid_client
 from oauthgw.views.endpoints import error, machine_endpoint
 
 _EXPLANATIONS = {
     "invalid_client": "The client is unknown, switched off or waiting for an operator's approval, or did not authenticate as registered. "
     "Check its credentials, or register again.",
-    "invalid_grant": "The code or refresh token is unknown, expired, revoked, used or another client's. Sign in again.",
+    "invalid_grant": (
+        "The code or refresh token is unknown, expired, revoked, used or another client's; or code_verifier or redirect_uri does not "
+        "match. Sign in again."
+    ),
     "unsupported_grant_type": "Only authorization_code and refresh_token are supported.",
 }
 
@@ -28,6 +32,8 @@ def token(request: HttpRequest) -> HttpResponse:
     """Exchanges a code or a refresh token."""
     with transaction.atomic():
         _, _, body, status = OAuthLibMixin().create_token_response(request)
+        if status == 401:
+            tokens.note_client_switched_off(request.POST.get("refresh_token", ""))
     return _answer(body, status)
 
 

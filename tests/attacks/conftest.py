@@ -14,6 +14,7 @@ from tests.unit.conftest import (
     replace_encryption_key,
     website,
 )
+from tests.unit.guard.conftest import documents, patience, resolve, trust
 from tests.unit.identity.conftest import configure, signing_keys, standin, with_workos, without_workos
 
 __all__ = [
@@ -24,13 +25,17 @@ __all__ = [
     "configure",
     "demo",
     "demo_admin",
+    "documents",
     "editor",
     "http",
     "new_person",
+    "patience",
     "register",
     "replace_encryption_key",
+    "resolve",
     "signing_keys",
     "standin",
+    "trust",
     "website",
     "with_workos",
     "without_workos",

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -63,14 +64,42 @@ def dump(url: str) -> str:
 
 def count(url: str, table: str, column: str, value: str) -> int:
     """How many rows of a table have this value."""
+    return len(values(url, table, column, column, value))
+
+
+def values(url: str, table: str, wanted: str, column: str, value: str) -> list[Any]:
+    """One column of the rows of a table that have this value in another."""
     if url.startswith("sqlite:"):
         with contextlib.closing(sqlite3.connect(_sqlite_path(url))) as connection:
-            query = f"SELECT count(*) FROM {table} WHERE {column} = ?"  # noqa: S608  (the test's own names)
-            return int(connection.execute(query, (value,)).fetchone()[0])
+            query = f"SELECT {wanted} FROM {table} WHERE {column} = ?"  # noqa: S608  (the test's own names)
+            return [row[0] for row in connection.execute(query, (value,))]
+    names = {"wanted": sql.Identifier(wanted), "table": sql.Identifier(table), "column": sql.Identifier(column)}
     with psycopg.connect(url) as postgres:
-        composed = sql.SQL("SELECT count(*) FROM {} WHERE {} = %s").format(sql.Identifier(table), sql.Identifier(column))
-        row = postgres.execute(composed, (value,)).fetchone()
-        return int(row[0]) if row else 0
+        found = postgres.execute(sql.SQL("SELECT {wanted} FROM {table} WHERE {column} = %s").format(**names), (value,))
+        return [row[0] for row in found]
+
+
+def value(url: str, table: str, wanted: str, column: str, known: str) -> Any:
+    """One column of the row of a table that has this value in another."""
+    if url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(_sqlite_path(url))) as connection:
+            query = f"SELECT {wanted} FROM {table} WHERE {column} = ?"  # noqa: S608  (the test's own names)
+            return connection.execute(query, (known,)).fetchone()[0]
+    names = {"wanted": sql.Identifier(wanted), "table": sql.Identifier(table), "column": sql.Identifier(column)}
+    with psycopg.connect(url) as postgres:
+        row = postgres.execute(sql.SQL("SELECT {wanted} FROM {table} WHERE {column} = %s").format(**names), (known,)).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def run(url: str, statement: str) -> None:
+    """Changes something behind a running gateway's back."""
+    if url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(_sqlite_path(url), isolation_level=None, timeout=30)) as connection:
+            connection.execute(statement)
+        return
+    with psycopg.connect(url, autocommit=True) as postgres:
+        postgres.execute(statement.encode())
 
 
 def _name(url: str) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.processes import PATIENCE
+
 Pieces = Callable[[threading.Event], Iterable[bytes]]
 """The bytes of an answer, piece by piece; the event is set when the server stops."""
 
@@ -83,7 +85,7 @@ def _accept(server: socket.socket, context: ssl.SSLContext | None, documents: Do
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):
             taken, _ = server.accept()
-            taken.settimeout(10)
+            taken.settimeout(PATIENCE)
             threads.append(threading.Thread(target=_answer, args=(taken, context, documents, stopping), daemon=True))
             threads[-1].start()
     for thread in threads:

@@ -5,6 +5,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -13,6 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth.models import User
 from django.test import Client as Browser
+from django.utils import timezone
 
 from mcp_routes.models import McpRoute
 from oauthgw.guard.secret import Secret
@@ -209,5 +211,36 @@ def replace_encryption_key(settings: Any) -> Callable[[], None]:
 
     def change() -> None:
         settings.GATEWAY = replace(settings.GATEWAY, encryption_keys=(Secret(Fernet.generate_key().decode()),))
+
+    return change
+
+
+class Clock:
+    """What time the gateway thinks it is: it stands still until moved."""
+
+    def __init__(self) -> None:
+        self.now = timezone.now()
+
+    def forward(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The one part that cannot be had for real."""
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", clock)
+    return clock
+
+
+@pytest.fixture
+def decide(settings: Any) -> Callable[..., None]:
+    """What an operator decides in the settings: `decide(refresh_replay=0)`."""
+
+    def change(**changed: Any) -> None:
+        settings.GATEWAY = replace(settings.GATEWAY, **changed)
 
     return change

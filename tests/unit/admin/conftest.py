@@ -97,10 +97,10 @@ def scene(db: None) -> Scene:
     with transaction.atomic():
         first = tokens.mint(code, with_refresh_token=True)
         assert first.refresh_token is not None
-        spent = tokens.find_refresh_token(first.refresh_token.reveal(), client)
-        assert spent is not None
-        assert tokens.may_be_exchanged(spent)
-        second = tokens.exchange(spent, first.refresh_token.reveal())
+        presented = tokens.find_refresh_token(first.refresh_token.reveal(), client)
+        assert presented is not None
+        assert tokens.may_be_exchanged(presented)
+        second = tokens.exchange(presented, first.refresh_token.reveal())
     grant = Grant.objects.get()
     consent = Consent.objects.create(
         user=alice, client=client, resource_id=route.pk, resource=uri, scope="mcp:tools", digest="d" * 64, given_at=timezone.now()

@@ -1,16 +1,18 @@
 """What operators do: each action asks first, says what will happen, does it through the domain, and says what it did."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
+from django.utils import timezone
 
 from oauthgw import principals
 from oauthgw.guard import sealed
 from oauthgw.journal.models import Event
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import AuthorizationCode, Client, Consent, Grant
 from tests.unit.admin.conftest import Operator, Scene
 
 
@@ -116,6 +118,13 @@ def test_a_user_shut_out_loses_the_browser_session_and_can_be_let_in_again(opera
     assert works(scene)
 
 
+def test_shutting_out_and_letting_in_are_in_the_journal_with_who_did_it(operator: Operator, scene: Scene) -> None:
+    for action in ("shut_out", "shut_out", "let_in"):  # what is shut out already is not shut out again
+        operator.act("auth/user/", action, scene.alice.pk)
+    told = Event.objects.filter(kind__startswith="user_").order_by("pk").values_list("kind", "user_id", "reason")
+    assert list(told) == [("user_deactivated", scene.alice.pk, "by root"), ("user_activated", scene.alice.pk, "by root")]
+
+
 def test_nobody_shuts_themselves_out(operator: Operator, scene: Scene) -> None:
     answer = operator.act("auth/user/", "shut_out", operator.user.pk, scene.alice.pk)
     assert "would shut yourself out" in said(answer)
@@ -126,3 +135,16 @@ def test_all_connections_of_a_user_are_revoked_for_good(operator: Operator, scen
     answer = operator.act("auth/user/", "revoke_connections", scene.alice.pk)
     assert said(answer) == "Revoked 1 connection of 1 user."
     assert not Grant.objects.filter(revoked_at=None).exists()
+
+
+def test_a_code_on_its_way_is_revoked_with_them(operator: Operator, scene: Scene) -> None:
+    fresh = AuthorizationCode.objects.get()
+    AuthorizationCode.objects.create(
+        user=scene.alice,
+        application=scene.client,
+        expires=timezone.now() + timedelta(seconds=60),
+        code="c" * 64,
+        resource_id=fresh.resource_id,
+    )
+    operator.act("auth/user/", "revoke_connections", scene.alice.pk)
+    assert AuthorizationCode.objects.get(code="c" * 64).is_expired()

@@ -10,13 +10,12 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
-from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 
 from oauthgw.clients import decisions, metadata
 from oauthgw.clients.registration import register
 from oauthgw.journal.models import Event
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import BrowserSession, Client, Consent, Grant
 from tests.support.signing import Signer, jwk, rsa_key
 from tests.unit.admin.conftest import Operator, Scene
 from tests.unit.admin.test_actions import said, works
@@ -63,7 +62,7 @@ class TestAdding:
         assert len(secret) == 128 and "no-store" in answer["Cache-Control"]
         client = Client.objects.get()
         kept = [str(Client.objects.values().get()), str(list(LogEntry.objects.values())), str(list(Event.objects.values()))]
-        kept += [str(session.get_decoded()) for session in Session.objects.all()]
+        kept += [str(session.get_decoded()) for session in BrowserSession.objects.all()]
         kept += [str(cookie) for cookie in operator.browser.cookies.values()]
         kept += [operator.text(LIST), operator.text(f"{LIST}{client.pk}/change/"), operator.text(f"{LIST}{client.pk}/history/")]
         assert not [text for text in kept if secret in text]

@@ -4,7 +4,6 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +14,9 @@ from oauthgw.guard.fetch import CouldNotFetch, fetch
 from tests.support import tls
 from tests.support.documents import Documents, published
 from tests.support.processes import free_port
+from tests.unit.guard.conftest import Resolve, Trust
 
-Trust = Callable[..., None]
-Resolve = Callable[..., list[str]]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-
-@pytest.fixture
-def trust(settings: Any) -> Trust:
-    """Names hosts as an operator does in FETCH_TRUSTED_HOSTS."""
-
-    def call(*hosts: str) -> None:
-        settings.GATEWAY = replace(settings.GATEWAY, fetch_trusted_hosts=hosts)
-
-    return call
-
-
-@pytest.fixture
-def documents(trust: Trust) -> Iterator[Documents]:
-    with published() as server:
-        trust(server.authority)
-        yield server
-
-
-@pytest.fixture
-def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
-    """Makes a name resolve to these addresses, one list for each look-up; returns the names looked up, as they come."""
-    real = socket.getaddrinfo
-
-    def call(name: str, *answers: list[str]) -> list[str]:
-        asked: list[str] = []
-        left = list(answers)
-
-        def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-            if host != name:
-                return real(host, port, *args, **kwargs)
-            asked.append(host)
-            addresses = left.pop(0) if len(left) > 1 else left[0]
-            return [(socket.AF_INET6 if ":" in address else socket.AF_INET, 1, 6, "", (address, port)) for address in addresses]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        return asked
-
-    return call
 
 
 @pytest.fixture

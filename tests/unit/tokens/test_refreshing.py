@@ -13,28 +13,7 @@ from oauthgw.guard.sealed import digest
 from oauthgw.journal.models import Event
 from oauthgw.models import AccessToken, Grant, RefreshToken
 from tests.unit.conftest import ORIGIN, Party, Person
-
-
-@pytest.fixture
-def first(demo: McpRoute, demo_admin: McpRoute, alice: Person, editor: Party) -> dict[str, Any]:
-    """A grant's first answer."""
-    return ok(editor.redeem(alice.code(editor.client)))
-
-
-def ok(answer: Any) -> dict[str, Any]:
-    assert answer.status_code == 200, answer.content
-    return dict(answer.json())
-
-
-def refused(answer: Any, error: str = "invalid_grant") -> bool:
-    assert answer.status_code in (400, 401), answer.content
-    return bool(answer.json()["error"] == error)
-
-
-def served(token: str) -> bool:
-    """Whether the data plane would accept this access token now (and marks it as accepted)."""
-    route = McpRoute.objects.get(slug="demo")
-    return principals.resolve_now(token, route.pk) is not None
+from tests.unit.tokens.conftest import ok, refused, served
 
 
 def move_back(**delta: float) -> None:

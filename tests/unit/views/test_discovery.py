@@ -46,6 +46,7 @@ def test_the_document_announces_what_is_offered_and_nothing_else(http: Browser, 
     found = document(http, ROOT)
     assert found == {
         "issuer": ORIGIN,
+        "client_id_metadata_document_supported": True,
         "authorization_endpoint": f"{ORIGIN}/oauth/authorize",
         "token_endpoint": f"{ORIGIN}/oauth/token",
         "registration_endpoint": f"{ORIGIN}/oauth/register",

@@ -249,9 +249,10 @@ class TestRemoving:
         assert principals.resolve_now(issued["access_token"], demo.pk) is None
         assert party.refresh(issued["refresh_token"]).json()["error"] == "invalid_client"
         assert not Client.objects.exists() and not Grant.objects.exists() and not Consent.objects.exists()
-        kinds = list(Event.objects.filter(client_id=party.client.client_id).order_by("pk").values_list("kind", "reason"))[-2:]
-        assert kinds[0] == ("grant_revoked", "The client removed its registration.")
-        assert kinds[1][0] == "client_removed" and "Editor" in kinds[1][1]
+        kinds = list(Event.objects.filter(client_id=party.client.client_id).order_by("pk").values_list("kind", "reason"))[-3:]
+        reason = "The client removed its registration."
+        assert kinds[:2] == [("consent_withdrawn", reason), ("grant_revoked", reason)]
+        assert kinds[2][0] == "client_removed" and "Editor" in kinds[2][1]
 
     def test_afterwards_the_token_is_good_for_nothing(self, editor_registration: Registration) -> None:
         assert editor_registration.ask("DELETE").status_code == 204
