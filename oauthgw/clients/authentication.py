@@ -50,11 +50,6 @@ def spend(proof: Proof) -> bool:
     return True
 
 
-def forget_spent() -> int:
-    """Removes what is remembered of assertions that are refused by their own age by now; returns how many."""
-    return UsedAssertion.objects.filter(expires_at__lt=datetime.now(UTC)).delete()[0]
-
-
 def audiences(at: str, endpoint: str) -> Callable[[str], bool]:
     """Who an assertion sent to this endpoint path of the gateway at this origin may be meant for.
 

@@ -142,7 +142,7 @@ def _keys(document: Mapping[str, Any], method: str) -> dict[str, Any]:
         except keys.UnfitKeys as unfit:
             raise InvalidMetadata("invalid_client_metadata", f"jwks cannot be used. {unfit}") from unfit
     if uri:
-        _refuse_unfetchable(_web_uri("jwks_uri", uri))
+        _refuse_unfetchable(uri)
         return {"jwks_uri": uri}
     if method == ASSERTION_METHOD:
         raise InvalidMetadata("invalid_client_metadata", f"{ASSERTION_METHOD} needs the client's public keys: send jwks or jwks_uri.")
@@ -151,12 +151,10 @@ def _keys(document: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 def _refuse_unfetchable(uri: str) -> None:
     """Refuses what the gateway would never ask; anything else in the way shows when it does."""
-    parts = urlsplit(uri)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    if parts.scheme != "https" and not fetch.is_trusted(host, parts.port or 80):
-        raise InvalidMetadata("invalid_client_metadata", "jwks_uri must begin with https://.")
-    if "@" in parts.netloc or "#" in uri:
-        raise InvalidMetadata("invalid_client_metadata", "jwks_uri must have no user information and no fragment.")
+    try:
+        fetch.judge(uri)
+    except fetch.RefusedUrl as refused:
+        raise InvalidMetadata("invalid_client_metadata", f"jwks_uri cannot be used. {refused.sentence}") from refused
 
 
 def _web_uri(name: str, uri: str) -> str:

@@ -326,8 +326,8 @@ class TestRegisteringKeys:
             ({"jwks_uri": "http://a.example/jwks"}, "https"),
             ({"jwks_uri": "https://user:password@a.example/jwks"}, "user information"),
             ({"jwks_uri": "https://a.example/jwks#keys"}, "fragment"),
-            ({"jwks_uri": "file:///etc/passwd"}, "http"),
-            ({"jwks_uri": "https://a.example:port/jwks"}, "valid URI"),
+            ({"jwks_uri": "file:///etc/passwd"}, "no host"),
+            ({"jwks_uri": "https://a.example:port/jwks"}, "valid URL"),
             ({"jwks_uri": 7}, "string"),
         ],
     )
