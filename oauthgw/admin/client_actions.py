@@ -171,8 +171,8 @@ def _what_removal_ends(queryset: Clients) -> Question:
         title="Remove these clients?",
         consequences=(
             f"{plural(connections, 'live connection')} of {plural(users, 'user')} will end at once and for good; consents are withdrawn.",
-            "The client IDs are never used again: a client that wants to come back registers anew. What happened stays in the journal.",
-            "To stop a client for a while, disable it instead.",
+            "A client that wants to come back registers anew, one with a metadata document only connects: to keep it out, disable it.",
+            "What happened stays in the journal.",
         ),
         button="Remove",
     )

@@ -55,7 +55,8 @@ def forbid_introspection(clients: Clients, by: AbstractBaseUser) -> list[Client]
 @transaction.atomic
 def replace_secret(client: Client, by: AbstractBaseUser) -> Registered | None:
     """A new secret in place of the old one, which stops working at once; None for a client that has none."""
-    locked: Client | None = Client.objects.select_for_update().filter(pk=client.pk, token_endpoint_auth_method__in=SECRET_METHODS).first()
+    having_one = Client.objects.filter(pk=client.pk, token_endpoint_auth_method__in=SECRET_METHODS)
+    locked: Client | None = having_one.select_for_update(no_key=True).first()
     if locked is None:
         return None
     secret = registration.new_secret()
@@ -69,7 +70,7 @@ def replace_secret(client: Client, by: AbstractBaseUser) -> Registered | None:
 def _decide(clients: Clients, news: Q, by: AbstractBaseUser, kind: Kind, sentence: str, **columns: Any) -> list[Client]:
     """By primary key: what is shown beside clients (counts, twins) cannot be locked with them."""
     keys = list(clients.order_by().values_list("pk", flat=True))
-    concerned = list(Client.objects.select_for_update().filter(news, pk__in=keys))
+    concerned = list(Client.objects.select_for_update(no_key=True).filter(news, pk__in=keys))
     for client in concerned:
         record(kind, user=by, client_id=client.client_id, reason=f"{sentence} (by {by})")
     concerned_keys = [client.pk for client in concerned]

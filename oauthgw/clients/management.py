@@ -45,7 +45,7 @@ def replace(client: Client, document: Mapping[str, Any], token: Secret) -> Regis
     What an operator approved is not there any more once something changed: the approval is taken back. A secret stays as long as the
     client authenticates by one, is made when it begins to, and forgotten when it stops.
     """
-    client = Client.objects.select_for_update().get(pk=client.pk)
+    client = Client.objects.select_for_update(no_key=True).get(pk=client.pk)
     sent_secret = _judged_as_this_clients(client, document)
     wanted, before = metadata.read(document), registration.metadata_of(client)
     if wanted == before:

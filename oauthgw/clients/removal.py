@@ -22,14 +22,14 @@ def connections(client: Client) -> QuerySet[Grant]:
 def remove(client: Client, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Removes a client and ends every connection of it in words; returns how many ended. `by` is the operator, if one did.
 
-    The row is locked first, so that a grant which is made at this moment is either seen here or refused by the database. Somebody else
-    may have been quicker.
+    Consents, codes, grants, then the client: requests lock them in this order, and the client last, when the database checks what points
+    to it. Whatever is made for it after that is refused by the database. Somebody else may have been quicker.
     """
-    if Client.objects.select_for_update().filter(pk=client.pk).first() is None:
-        return 0
     standing = Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user")
     ended = sum(consent.withdraw(each, reason, by) for each in standing)
     ended += end_grants(reason, by, client_id=client.pk)
+    if Client.objects.select_for_update().filter(pk=client.pk).first() is None:
+        return ended
     who = f" (by {by})" if by is not None else ""
     record(Kind.CLIENT_REMOVED, user=by, client_id=client.client_id, reason=f"{reason}{who} Its name was: {client.name or 'none'}")
     client.delete()

@@ -98,11 +98,11 @@ class House:
         return Answered(client, client["redirect_uris"][0], _parameters(html.unescape(found[1])))
 
     def tokens(self, slug: str, user: str = "alice") -> dict[str, Any]:
-        """A new client's tokens for a route, with its client_id beside them."""
+        """A new client's tokens for a route, with its client_id and its whole registration beside them."""
         asked = self.ask(slug, self.visitor(user))
         answer = requests.post(f"{self.url}/oauth/token", data=asked.form(), timeout=10)
         assert answer.status_code == 200, answer.text
-        return {**answer.json(), "client_id": asked.client["client_id"]}
+        return {**answer.json(), "client_id": asked.client["client_id"], "registration": asked.client}
 
     def expire(self, access_token: str) -> None:
         """Lets an access token's time run out."""

@@ -11,6 +11,7 @@ from tests.flows.visitor import CSRF, SIGNED, Visitor
 from tests.support import databases
 from tests.support.emulator import Emulator
 from tests.support.processes import free_port, until
+from tests.support.signing import ASSERTION_TYPE, Signer
 from tests.support.upstream import DemoUpstream
 
 UPSTREAM_SECRETS = ("canary-upstream-secret-5c1d", "canary-second-secret-9e02")
@@ -93,6 +94,8 @@ def whole_flow(house: House, upstream: DemoUpstream) -> dict[str, str]:
     opened = house.post("sealed", second["access_token"], INITIALIZE)
     assert opened.status_code == 200
     session = opened.headers["Mcp-Session-Id"]
+    manager = {"Authorization": f"Bearer {client['registration_access_token']}"}
+    assert requests.get(client["registration_client_uri"], headers=manager, timeout=10).status_code == 200
 
     signed, csrf = SIGNED.search(page.text), CSRF.search(page.text)
     assert signed and csrf
@@ -101,6 +104,8 @@ def whole_flow(house: House, upstream: DemoUpstream) -> dict[str, str]:
         "verifier": VERIFIER,
         "client secret": client["client_secret"],
         "wrong secret": WRONG_SECRET,
+        "registration token": client["registration_access_token"],
+        **by_assertion(house),
         "header of the route": UPSTREAM_SECRETS[0],
         "second header of the route": UPSTREAM_SECRETS[1],
         "consent value": signed[1],
@@ -111,6 +116,18 @@ def whole_flow(house: House, upstream: DemoUpstream) -> dict[str, str]:
         **visitor.called_back_with(),
         **{f"{name} {number}": answer[name] for number, answer in enumerate((first, second)) for name in ("access_token", "refresh_token")},
     }
+
+
+def by_assertion(house: House) -> dict[str, str]:
+    """What a client shows that proves itself by its own key, accepted and refused."""
+    signer = Signer()
+    client = house.register(redirect_uris=[WEB], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set)
+    good, bad = (signer.form(client["client_id"], audience)["client_assertion"] for audience in (house.url, WEB))
+    for assertion, error in ((good, "invalid_grant"), (bad, "invalid_client")):
+        form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion, "grant_type": "refresh_token"}
+        answer = requests.post(f"{house.url}/oauth/token", data={**form, "refresh_token": "canary-unknown-token"}, timeout=10)
+        assert answer.json()["error"] == error
+    return {"assertion": good, "refused assertion": bad, "unknown token": "canary-unknown-token"}
 
 
 def tokens(house: House, form: dict[str, str]) -> dict[str, Any]:
