@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only what touches the database runs: the rest would be the same test again. On SQLite, nothing that takes two writers."""
+    """On PostgreSQL only what touches the database runs: the rest would be the same test again. On SQLite nothing runs for two writers."""
     if databases.KIND == "sqlite":
         concerned = [item for item in items if not item.get_closest_marker("postgresql")]
     else:

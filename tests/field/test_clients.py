@@ -83,6 +83,20 @@ def test_rule_09_twins_are_known_as_one_program(house: House) -> None:
     assert fingerprints[0] == fingerprints[1] == fingerprints[2] != fingerprints[3]
 
 
+def test_rule_09_a_registration_that_was_never_used_is_gone_after_a_day_and_one_in_use_stays(house: House) -> None:
+    """bschwind/lion-reader#975, agentic-community/mcp-gateway-registry#1119: thousands that nobody remembers."""
+    unused, used = house.register(redirect_uris=[LOOPBACK])["client_id"], house.tokens("demo")["client_id"]
+    script = (
+        "from datetime import timedelta; from oauthgw.models import Client; "
+        f"[Client.objects.filter(client_id=name).update(created=row.created - timedelta(hours=25)) "
+        f"for name in {[unused, used]} for row in Client.objects.filter(client_id=name)]"
+    )
+    house.gateway.manage("shell", "-v0", "-c", script)
+    house.gateway.manage("cleanup")
+    left = f"from oauthgw.models import Client; print(*(row.client_id for row in Client.objects.filter(client_id__in={[unused, used]})))"
+    assert house.gateway.manage("shell", "-v0", "-c", left).split() == [used]
+
+
 def test_rule_10_a_document_that_cannot_be_fetched_is_told_from_one_that_is_wrong_and_neither_is_remembered(
     house: House, alice: Visitor, asks: Asks, documents: Documents
 ) -> None:

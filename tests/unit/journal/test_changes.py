@@ -20,7 +20,7 @@ from oauthgw.journal.changes import Entry, Reader, Topic, publish
 from oauthgw.journal.models import Change
 from oauthgw.models import BrowserSession, Client, Grant
 from tests.unit.admin.conftest import Operator, Scene
-from tests.unit.test_house import shown, sources
+from tests.unit.test_house import PACKAGES, shown, sources
 
 
 def entries(*ids: int) -> list[Entry]:
