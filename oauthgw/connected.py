@@ -10,12 +10,13 @@ from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from oauthgw import consent
 from oauthgw.ending import end_grants
-from oauthgw.models import AccessToken, Client, Consent, Grant, RefreshToken
+from oauthgw.models import Client, Consent, Grant
+from oauthgw.models.tokens import has_a_token_after
 
 _REASON = "The user revoked it."
 
@@ -77,8 +78,5 @@ def disconnect_all(user: AbstractBaseUser) -> int:
 
 def _usable(user: AbstractBaseUser) -> "QuerySet[Grant]":
     """The live grants of which a token is still good, oldest first; `accepted_at` is when one was first accepted, the last time."""
-    now = timezone.now()
-    access = AccessToken.objects.filter(grant=OuterRef("pk"), expires__gt=now)
-    refresh = RefreshToken.objects.filter(grant=OuterRef("pk"), spent_at=None, expires_at__gt=now)
-    grants = Grant.objects.live().filter(Exists(access) | Exists(refresh), user_id=user.pk)
-    return grants.select_related("client").annotate(accepted_at=Max("access_tokens__accepted_at")).order_by("issued_at", "pk")
+    grants = Grant.objects.live().filter(has_a_token_after(timezone.now()), user_id=user.pk).select_related("client")
+    return grants.annotate(accepted_at=Max("access_tokens__accepted_at")).order_by("issued_at", "pk")

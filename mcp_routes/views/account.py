@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 
 from mcp_routes.views import account_problems as problems
 from oauthgw import connected, resources
+from oauthgw.clients import cimd
 from oauthgw.connected import ConnectedApp
 from oauthgw.identity import sessions, signed_in
 from oauthgw.views import parameters
@@ -36,12 +37,16 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A connected app in words. `route` is the route's name, or its path where it is switched off; `key` is what its button sends."""
+    """A connected app in words. `route` is the route's name, or its path where it is switched off; `key` is what its button sends.
+
+    `publisher` is the domain whose metadata document it is; empty for an app without one.
+    """
 
     app: ConnectedApp
     key: str
     name: str
     verified: bool
+    publisher: str
     route: str
     path: str
     offered: bool
@@ -120,7 +125,8 @@ def _rows(user: User) -> list[Row]:
             app=app,
             key=f"{app.client.pk}.{app.resource_id}",
             name=shown_name(app.client),
-            verified=app.client.is_vouched_for,
+            verified=app.client.is_vouched_for or app.client.is_of_document,
+            publisher=cimd.domain(app.client.client_id) if app.client.is_of_document else "",
             route=offered[app.resource_id].name if app.resource_id in offered else urlsplit(app.resource).path,
             path=offered[app.resource_id].path if app.resource_id in offered else urlsplit(app.resource).path,
             offered=app.resource_id in offered,

@@ -64,10 +64,9 @@ def end_all(user: AbstractBaseUser, reason: str) -> int:
     return _end(user, BrowserSession.objects.filter(user_id=user.pk), reason)
 
 
-def remove_expired() -> int:
-    """Deletes the rows of sessions that have run out, which nothing finds any more; returns how many. For regular clean-up."""
-    deleted, _ = BrowserSession.objects.filter(expire_date__lte=timezone.now()).delete()
-    return deleted
+def expired() -> QuerySet[BrowserSession]:
+    """Sessions that have run out, which nothing finds any more: for `cleanup`."""
+    return BrowserSession.objects.filter(expire_date__lte=timezone.now())
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from oauthgw.journal.models import Change
@@ -68,10 +69,9 @@ def above(floor: int | None) -> list[Entry]:
     return [Entry(*row) for row in rows]
 
 
-def remove_old() -> int:
-    """Deletes entries that every reader has long read; returns how many. For regular clean-up."""
-    deleted, _ = Change.objects.filter(at__lt=timezone.now() - KEPT).delete()
-    return deleted
+def old() -> QuerySet[Change]:
+    """Entries that every reader has long read: for `cleanup`."""
+    return Change.objects.filter(at__lt=timezone.now() - KEPT)
 
 
 class Reader:

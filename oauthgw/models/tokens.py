@@ -5,6 +5,7 @@ Rows hold digests, never values. `oauthgw.codes` and `oauthgw.tokens` are their 
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -125,6 +126,13 @@ class AccessToken(AbstractAccessToken):
     class Meta:
         ordering = ["-pk"]
         indexes = [models.Index(fields=["expires"], name="access_token_expiry")]
+
+
+def has_a_token_after(moment: datetime) -> models.Q:
+    """Grants with a token that could still be used after this moment, as far as its own lifetime goes."""
+    refresh = RefreshToken.objects.filter(grant=models.OuterRef("pk"), spent_at=None, expires_at__gt=moment)
+    access = AccessToken.objects.filter(grant=models.OuterRef("pk"), expires__gt=moment)
+    return models.Q(models.Exists(refresh)) | models.Q(models.Exists(access))
 
 
 class IDToken(AbstractIDToken):

@@ -105,10 +105,9 @@ class TestEnding:
             ("signed_out", alice.user.pk, "From another browser."),
         ]
 
-    def test_clean_up_takes_the_expired_and_nothing_else(self, alice: Person, bob: Person) -> None:
+    def test_clean_up_is_told_of_the_expired_and_of_no_other(self, alice: Person, bob: Person) -> None:
         BrowserSession.objects.filter(user=bob.user).update(expire_date=timezone.now() - timedelta(seconds=1))
-        assert signed_in.remove_expired() == 1
-        assert list(BrowserSession.objects.values_list("user_id", flat=True)) == [alice.user.pk]
+        assert list(signed_in.expired().values_list("user_id", flat=True)) == [bob.user.pk]
 
 
 class TestVisits:

@@ -84,11 +84,10 @@ class TestReading:
         reader.take(found, 0)
         assert reader.floor == found[0].id - 1
 
-    def test_old_entries_are_removed_and_young_ones_kept(self) -> None:
+    def test_clean_up_is_told_of_old_entries_and_of_no_young_one(self) -> None:
         publish(Topic.GRANT, 7, 8)
         Change.objects.filter(key=7).update(at=timezone.now() - changes.KEPT - timedelta(seconds=1))
-        assert changes.remove_old() == 1
-        assert [entry.key for entry in changes.above(None)] == [8]
+        assert [entry.key for entry in changes.old()] == [7]
 
 
 class TestPublishing:

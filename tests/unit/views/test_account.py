@@ -1,6 +1,7 @@
 """The account page: it shows what is the user's own, and ends that and nothing else."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,24 @@ class TestApps:
         Client.objects.update(approved_at=timezone.now())
         text = page(alice)
         assert ('class="badge verified">verified' in text, "unverified" in text) == (True, False)
+
+    def test_the_domain_of_a_metadata_document_stands_beside_its_client(self, alice: Person, editor: Party, demo: McpRoute) -> None:
+        connect(alice, editor)
+        Client.objects.update(client_id="https://app.example.com/client.json", registration_source="cimd")
+        text = page(alice)
+        assert 'class="badge verified">verified' in text
+        assert "app.example.com" in text
+
+    @pytest.mark.parametrize("what", ["switched off", "not approved"])
+    def test_a_client_that_may_not_act_is_shown_as_that(
+        self, alice: Person, editor: Party, demo: McpRoute, settings: Any, what: str
+    ) -> None:
+        connect(alice, editor)
+        if what == "switched off":
+            Client.objects.update(disabled_at=timezone.now())
+        else:
+            settings.GATEWAY = replace(settings.GATEWAY, client_registration="approval")
+        assert {"switched off": "switched off by an operator", "not approved": "waiting for an operator"}[what] in page(alice)
 
     def test_a_route_that_is_switched_off_is_shown_by_its_path(self, alice: Person, editor: Party, demo: McpRoute) -> None:
         connect(alice, editor)
