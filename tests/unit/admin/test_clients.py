@@ -246,6 +246,12 @@ class TestRemoving:
         assert revoked.reason == "An operator removed the client. (by root)"
         assert removed.kind == "client_removed" and "Website" in removed.reason
 
+    def test_a_connection_that_rests_on_no_consent_ends_in_words_too(self, operator: Operator, scene: Scene) -> None:
+        """What was approved in an impersonated session is not remembered."""
+        scene.consent.delete()
+        assert said(operator.act(LIST, "remove", scene.client.pk)) == "Removed 1 client; 1 connection ended."
+        assert Event.objects.filter(kind=Event.Kind.GRANT_REVOKED, grant_id=scene.grant.pk).exists()
+
     def test_who_may_change_clients_may_not_remove_them(self, scene: Scene) -> None:
         user = User.objects.create_user("changer", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=["view_client", "change_client"]))

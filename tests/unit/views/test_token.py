@@ -115,6 +115,14 @@ class TestClientAuthentication:
         assert editor.redeem(code, client_secret="a secret of its own").status_code == 401
         assert editor.redeem(code).status_code == 200
 
+    def test_a_public_client_may_name_itself_in_the_header_without_a_secret(
+        self, demo: McpRoute, alice: Person, http: Browser, editor: Party
+    ) -> None:
+        """As Go's OAuth library does before it tries the body (RFC 6749 §2.3.1: an empty secret may be left out)."""
+        form = {"grant_type": "authorization_code", "code": alice.code(editor.client), "code_verifier": VERIFIER}
+        assert post(http, form, Authorization=basic(f"{editor.client.client_id}:x")).status_code == 401
+        assert post(http, form, Authorization=basic(f"{editor.client.client_id}:")).status_code == 200
+
     def test_a_wrong_secret_is_a_401_with_the_basic_scheme(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         answer = post(http, redeemable, Authorization=basic(f"{website.client.client_id}:wrong"))
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
