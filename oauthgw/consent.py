@@ -83,6 +83,7 @@ def digest(request: AuthorizationRequest, client: Client, resource: ProtectedRes
         client.metadata.get("client_uri", ""),
         client.metadata.get("jwks", ""),
         client.metadata.get("jwks_uri", ""),
+        client.token_endpoint_auth_method,
         request.scope,
         resource.id,
     ]

@@ -83,8 +83,12 @@ def looks_like_access_token(value: str) -> bool:
     return _checksum(value[:-_CHECKSUM_LENGTH]) == value[-_CHECKSUM_LENGTH:]
 
 
-def mint(code: AuthorizationCode, *, with_refresh_token: bool) -> Issued:
-    """The first tokens of a grant, for a code that is hereby redeemed (RFC 6749 §4.1.4)."""
+def mint(code: AuthorizationCode, *, with_refresh_token: bool, signed_for: bool) -> Issued:
+    """The first tokens of a grant, for a code that is hereby redeemed (RFC 6749 §4.1.4).
+
+    `signed_for` says that the client proved itself by its own key: some may go without, but whoever did it once must do it each time, so
+    that a refresh token that leaked is worth nothing without the key.
+    """
     now = timezone.now()
     max_age = gateway().grant_max_age_days
     grant = Grant.objects.create(
@@ -93,6 +97,7 @@ def mint(code: AuthorizationCode, *, with_refresh_token: bool) -> Issued:
         resource_id=code.resource_id,
         resource=code.resource[0],
         scope=code.scope,
+        is_signed_for=signed_for,
         issued_at=now,
         expires_at=now + timedelta(days=max_age) if max_age else None,
     )

@@ -98,6 +98,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         if presented is None:
             return False
         self._same_resource(request, presented.grant.resource_id)
+        if presented.grant.is_signed_for and authentication.PROOF not in request.headers:
+            raise errors.InvalidClientError(description="This client proved itself by its own key before, and must now.", request=request)
         if not tokens.may_be_exchanged(presented):
             return False
         request.refresh_token_instance, request.user = presented, presented.grant.user
@@ -127,7 +129,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         presented: tokens.Presented | None = getattr(request, "refresh_token_instance", None)
         if presented is None:
             code: AuthorizationCode = request.code_row
-            return tokens.mint(code, with_refresh_token=code.may_refresh)
+            return tokens.mint(code, with_refresh_token=code.may_refresh, signed_for=authentication.PROOF in request.headers)
         try:
             return tokens.exchange(presented, request.refresh_token)
         except tokens.ChainBroken as error:

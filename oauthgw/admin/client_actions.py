@@ -1,5 +1,6 @@
 """What operators can do with clients: each action asks first and says what will happen; `oauthgw.clients` does it and journals it."""
 
+import json
 from collections.abc import Callable
 
 from django.contrib import admin
@@ -9,14 +10,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from oauthgw.admin.client_pages import secret_page
-from oauthgw.admin.confirm import Question, ask, plural
+from oauthgw.admin.confirm import SHOWN, Question, ask, is_as_shown, plural
 from oauthgw.admin.readonly import ReadOnlyAdmin, operator
 from oauthgw.clients import decisions, removal
 from oauthgw.guard.conf import gateway
+from oauthgw.guard.sealed import digest
 from oauthgw.models import Client, Grant
 
 Clients = QuerySet[Client]
 Decision = Callable[[Clients, AbstractBaseUser], list[Client]]
+Vouching = Callable[[Clients, AbstractBaseUser, decisions.Condition], list[Client]]
 
 _DISABLE = Question(
     title="Disable these clients?",
@@ -58,6 +61,7 @@ _NEW_SECRET = Question(
     consequences=(
         "The present secret stops working at once: until the client has the new one it can neither connect nor refresh.",
         "The new secret is shown once, on the page that follows, and stored only as a digest. Connections go on.",
+        "The client cannot manage its own registration any more: whoever could do that could have another secret made.",
     ),
     button="Make a new secret",
 )
@@ -80,8 +84,7 @@ class ClientActions(ReadOnlyAdmin):
 
     @admin.action(description="Approve selected clients", permissions=["operate"])
     def approve(self, request: HttpRequest, queryset: Clients) -> HttpResponse | None:
-        page = ask(self, request, queryset, _APPROVE, show=_what_is_vouched_for)
-        return page or self._decide(request, queryset, decisions.approve, "Approved")
+        return self._vouch(request, queryset, _APPROVE, decisions.approve, "Approved")
 
     @admin.action(description="Withdraw approval of selected clients", permissions=["operate"])
     def withdraw_approval(self, request: HttpRequest, queryset: Clients) -> HttpResponse | None:
@@ -111,8 +114,7 @@ class ClientActions(ReadOnlyAdmin):
 
     @admin.action(description="Let selected clients introspect tokens", permissions=["operate"])
     def allow_introspection(self, request: HttpRequest, queryset: Clients) -> HttpResponse | None:
-        page = ask(self, request, queryset, _ALLOW_INTROSPECTION)
-        return page or self._decide(request, queryset, decisions.allow_introspection, "Allowed introspection to")
+        return self._vouch(request, queryset, _ALLOW_INTROSPECTION, decisions.allow_introspection, "Allowed introspection to")
 
     @admin.action(description="Let selected clients introspect tokens no more", permissions=["operate"])
     def forbid_introspection(self, request: HttpRequest, queryset: Clients) -> HttpResponse | None:
@@ -149,6 +151,20 @@ class ClientActions(ReadOnlyAdmin):
         self.message_user(request, f"Removed {plural(len(clients), 'client')}; {plural(ended, 'connection')} ended.")
         return None
 
+    def _vouch(self, request: HttpRequest, queryset: Clients, question: Question, vouch: Vouching, done: str) -> HttpResponse | None:
+        """A decision about what the operator has read: each client in full, and only as long as it stays so."""
+        if queryset.count() > SHOWN:
+            self.message_user(request, f"Select at most {SHOWN} clients: each has to be read. Nothing was changed.", "error")
+            return None
+        page = ask(self, request, queryset, question, show=_what_is_vouched_for)
+        if page is not None:
+            return page
+        still = is_as_shown(request, _what_is_vouched_for)
+        changed = sum(not still(client) for client in queryset)
+        if changed:
+            self.message_user(request, f"{plural(changed, 'client')} changed meanwhile and stayed as before: look again.", "warning")
+        return self._decide(request, queryset, lambda clients, by: vouch(clients, by, still), done)
+
     def _decide(self, request: HttpRequest, queryset: Clients, decide: Decision, done: str) -> HttpResponse | None:
         """Carries it out; back to the list."""
         with transaction.atomic():
@@ -161,7 +177,13 @@ class ClientActions(ReadOnlyAdmin):
 
 def _what_is_vouched_for(client: Client) -> str:
     """As it is now: it may have changed since the list was opened."""
-    return f"{client}, client ID {client.client_id}, redirects to: {client.redirect_uris.replace(' ', ', ')}"
+    proof = str(client.get_token_endpoint_auth_method_display())
+    website, key_uri, key_set = (client.metadata.get(name, "") for name in ("client_uri", "jwks_uri", "jwks"))
+    keys = f", keys at {key_uri}" if key_uri else f", keys {digest(json.dumps(key_set, sort_keys=True))[:16]}" if key_set else ""
+    return (
+        f"{client}, client ID {client.client_id}, {f'website {website}, ' if website else ''}redirects to: "
+        f"{client.redirect_uris.replace(' ', ', ')}; authentication: {proof}{keys}"
+    )
 
 
 def _what_removal_ends(queryset: Clients) -> Question:

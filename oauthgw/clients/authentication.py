@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from django.db import IntegrityError, transaction
 
 from oauthgw import resources
-from oauthgw.clients import assertions, key_sets, keys, metadata
+from oauthgw.clients import assertions, documents, key_sets, keys, metadata
 from oauthgw.clients.assertions import NotProven, Proof
+from oauthgw.clients.cimd import InvalidDocument, NotAccepted
 from oauthgw.guard import origin
 from oauthgw.models import Client, UsedAssertion
 from oauthgw.models.client import usable_clients
@@ -33,6 +34,8 @@ def examine(assertion_text: str, named_client: str | None, is_audience: Callable
     if named_client not in (None, assertion.client_id):
         raise NotProven("The request's client_id is not the client assertion's sub.")
     client = _signer(assertion.client_id)
+    if client.is_of_document:
+        client = _renewed(client)
     try:
         key_set = key_sets.obtain(client, assertion.key_id)
     except keys.UnfitKeys as unfit:
@@ -70,8 +73,17 @@ def audiences(at: str, endpoint: str) -> Callable[[str], bool]:
     return is_audience
 
 
+def _renewed(client: Client) -> Client:
+    """The client as its metadata document has it now: a key that was taken out of it proves nothing any more."""
+    try:
+        documents.fetch_if_due(client.client_id)
+    except (InvalidDocument, NotAccepted) as refused:
+        raise NotProven(f"The client's metadata document does not count any more. {refused}") from refused
+    return _signer(client.client_id)
+
+
 def _signer(client_id: str) -> Client:
-    if "\x00" in client_id:
+    if not client_id.isascii() or not client_id.isprintable():  # no client here is called so, and no database can be asked for all of it
         raise NotProven("There is no such client.")
     client: Client | None = Client.objects.filter(usable_clients(), client_id=client_id).first()
     if client is None:

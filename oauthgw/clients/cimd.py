@@ -94,7 +94,7 @@ def _auth_method(document: Mapping[str, Any]) -> str:
     """
     named = document.get("token_endpoint_auth_method")
     if isinstance(named, str) and named.startswith("client_secret_"):
-        raise InvalidDocument(f"It asks for {named[:40]}, but there is no way to agree on a secret. {_ACCEPTED}")
+        raise InvalidDocument(f"It asks for {named[:40]!r}, but there is no way to agree on a secret. {_ACCEPTED}")
     also = document.get("token_endpoint_auth_methods_supported")
     offered = [named, *(also if isinstance(also, list) else ())]
     if named in (None, "") and len(offered) == 1:

@@ -4,6 +4,7 @@ Every function takes a queryset and answers with the clients whom the decision w
 has a room of its own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -19,11 +20,12 @@ from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
 Clients = QuerySet[Client]
+Condition = Callable[[Client], bool]
 
 
-def approve(clients: Clients, by: AbstractBaseUser) -> list[Client]:
-    """Vouches for clients as they are now; a change by the client takes it back."""
-    return _decide(clients, Q(approved_at=None), by, Kind.CLIENT_APPROVED, "An operator approved it.", approved_at=timezone.now())
+def approve(clients: Clients, by: AbstractBaseUser, still: Condition) -> list[Client]:
+    """Vouches for the clients that are still what the operator read; a later change by the client takes it back."""
+    return _decide(clients, Q(approved_at=None), by, Kind.CLIENT_APPROVED, "An operator approved it.", still, approved_at=timezone.now())
 
 
 def withdraw_approval(clients: Clients, by: AbstractBaseUser) -> list[Client]:
@@ -41,10 +43,10 @@ def enable(clients: Clients, by: AbstractBaseUser) -> list[Client]:
     return _decide(clients, disabled, by, Kind.CLIENT_ENABLED, "An operator enabled it.", disabled_at=None)
 
 
-def allow_introspection(clients: Clients, by: AbstractBaseUser) -> list[Client]:
-    """Only clients that can prove themselves: anybody could ask in the name of a public one."""
+def allow_introspection(clients: Clients, by: AbstractBaseUser, still: Condition) -> list[Client]:
+    """Only clients that can prove themselves, because anybody could ask in the name of a public one; and are what the operator read."""
     able = Q(may_introspect=False, client_type=Client.CLIENT_CONFIDENTIAL)
-    return _decide(clients, able, by, Kind.CLIENT_CHANGED, "An operator lets it introspect tokens.", may_introspect=True)
+    return _decide(clients, able, by, Kind.CLIENT_CHANGED, "An operator lets it introspect tokens.", still, may_introspect=True)
 
 
 def forbid_introspection(clients: Clients, by: AbstractBaseUser) -> list[Client]:
@@ -54,23 +56,28 @@ def forbid_introspection(clients: Clients, by: AbstractBaseUser) -> list[Client]
 
 @transaction.atomic
 def replace_secret(client: Client, by: AbstractBaseUser) -> Registered | None:
-    """A new secret in place of the old one, which stops working at once; None for a client that has none."""
+    """A new secret in place of the old one, which stops working at once; None for a client that has none.
+
+    So does its registration access token: whoever holds that could have another secret made.
+    """
     having_one = Client.objects.filter(pk=client.pk, token_endpoint_auth_method__in=SECRET_METHODS)
     locked: Client | None = having_one.select_for_update(no_key=True).first()
     if locked is None:
         return None
     secret = registration.new_secret()
-    locked.client_secret = secret.reveal()
-    locked.save(update_fields=["client_secret", "updated"])
+    locked.client_secret, locked.registration_token_digest = secret.reveal(), ""
+    locked.save(update_fields=["client_secret", "registration_token_digest", "updated"])
     record(Kind.CLIENT_SECRET_REPLACED, user=by, client_id=locked.client_id, reason=f"An operator made a new secret. (by {by})")
     return Registered(locked, registration.metadata_of(locked), secret)
 
 
 @transaction.atomic
-def _decide(clients: Clients, news: Q, by: AbstractBaseUser, kind: Kind, sentence: str, **columns: Any) -> list[Client]:
-    """By primary key: what is shown beside clients (counts, twins) cannot be locked with them."""
+def _decide(
+    clients: Clients, news: Q, by: AbstractBaseUser, kind: Kind, sentence: str, still: Condition = lambda _: True, **columns: Any
+) -> list[Client]:
+    """By primary key: what is shown beside clients (counts, twins) cannot be locked with them. `still` is asked under the lock."""
     keys = list(clients.order_by().values_list("pk", flat=True))
-    concerned = list(Client.objects.select_for_update(no_key=True).filter(news, pk__in=keys))
+    concerned = [client for client in Client.objects.select_for_update(no_key=True).filter(news, pk__in=keys) if still(client)]
     for client in concerned:
         record(kind, user=by, client_id=client.client_id, reason=f"{sentence} (by {by})")
     concerned_keys = [client.pk for client in concerned]

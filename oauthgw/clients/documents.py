@@ -19,6 +19,7 @@ from oauthgw.clients.metadata import ClientMetadata
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.database import give_connection_back
 from oauthgw.guard.fetch import CouldNotFetch, fetch
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
@@ -145,12 +146,12 @@ def _change(client: Client, before: ClientMetadata, judged: ClientMetadata, time
         client_id=client.client_id,
         reason=f"Its metadata document changed {registration.named_changes(before, judged)}.",
     )
-    if client.approved_at is not None and not _is_what_was_approved(before, judged):
-        client.approved_at = None
-        record(Kind.CLIENT_APPROVAL_WITHDRAWN, client_id=client.client_id, reason="The client is not what was approved any more.")
+    was_trusted = not _is_what_was_approved(before, judged) and registration.withdraw_trust(client)
     for name, value in {**registration.columns(judged), **times}.items():
         setattr(client, name, value)
     client.save()
+    if was_trusted:
+        publish(Topic.CLIENT, client.pk)
 
 
 def _is_what_was_approved(before: ClientMetadata, after: ClientMetadata) -> bool:

@@ -21,6 +21,10 @@ from oauthgw.models import Client
 _OURS = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
 
 
+class NotManageable(Exception):
+    """The client was removed, or switched off by an operator, while its request was under way."""
+
+
 def find(client_id: str, token: Secret) -> Client | None:
     """The client that this registration access token manages, if it is the one asked for."""
     if not token.reveal().startswith(registration.TOKEN_PREFIX):
@@ -40,21 +44,27 @@ def read(client: Client, token: Secret) -> Registered:
 
 @transaction.atomic
 def replace(client: Client, document: Mapping[str, Any], token: Secret) -> Registered:
-    """Replaces the whole registration (RFC 7592 §2.2): a member that is left out goes back to its default. Raises InvalidMetadata.
+    """Replaces the whole registration (RFC 7592 §2.2): a member that is left out goes back to its default.
+
+    Raises InvalidMetadata, or NotManageable.
 
     What an operator approved is not there any more once something changed: the approval is taken back. A secret stays as long as the
     client authenticates by one, is made when it begins to, and forgotten when it stops.
     """
-    client = Client.objects.select_for_update(no_key=True).get(pk=client.pk)
+    locked: Client | None = Client.objects.select_for_update(no_key=True).filter(pk=client.pk, disabled_at=None).first()
+    if locked is None:
+        raise NotManageable
+    client = locked
     sent_secret = _judged_as_this_clients(client, document)
     wanted, before = metadata.read(document), registration.metadata_of(client)
     if wanted == before:
         return Registered(client, wanted, sent_secret, token)
     made = registration.new_secret() if wanted.has_secret and not before.has_secret else None
     record(Kind.CLIENT_CHANGED, client_id=client.client_id, reason=f"The client changed {registration.named_changes(before, wanted)}.")
-    if client.approved_at is not None:
-        record(Kind.CLIENT_APPROVAL_WITHDRAWN, client_id=client.client_id, reason="The client is not what was approved any more.")
+    was_trusted = registration.withdraw_trust(client)
     _store(client, wanted, made)
+    if was_trusted:
+        publish(Topic.CLIENT, client.pk)
     return Registered(client, wanted, made or (sent_secret if wanted.has_secret else None), token)
 
 
@@ -81,6 +91,4 @@ def _store(client: Client, wanted: ClientMetadata, made: Secret | None) -> None:
         client.client_secret = made.reveal()
     elif not wanted.has_secret:
         client.client_secret = ""
-    client.approved_at = None
     client.save()
-    publish(Topic.CLIENT, client.pk)

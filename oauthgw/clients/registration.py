@@ -108,6 +108,21 @@ def named_changes(before: ClientMetadata, after: ClientMetadata) -> str:
     return ", ".join(name for name in (now | was) if was.get(name) != now.get(name))
 
 
+def withdraw_trust(client: Client) -> bool:
+    """Takes back, in the row at hand, what an operator allowed this client, because it is not what they looked at any more.
+
+    The caller saves the row in the same transaction. Returns whether there was anything to take back.
+    """
+    reason = "The client is not what was approved any more."
+    was_trusted = client.approved_at is not None or client.may_introspect
+    if client.approved_at is not None:
+        record(Kind.CLIENT_APPROVAL_WITHDRAWN, client_id=client.client_id, reason=reason)
+    if client.may_introspect:
+        record(Kind.CLIENT_CHANGED, client_id=client.client_id, reason=f"It may introspect tokens no more. {reason}")
+    client.approved_at, client.may_introspect = None, False
+    return was_trusted
+
+
 def new_secret() -> Secret:
     """High-entropy, so that a fast keyed digest is enough to store it (`hasher`)."""
     return Secret(generate_client_secret())

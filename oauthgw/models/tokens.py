@@ -51,6 +51,9 @@ class Grant(models.Model):
     resource_id = models.BigIntegerField(help_text="The route's immutable id: what /mcp compares.")
     resource = models.CharField(max_length=2000, help_text="The resource as issued (RFC 8707).")
     scope = models.CharField(max_length=200)
+    is_signed_for = models.BooleanField(
+        default=False, help_text="Whether the client proved itself by its own key when the code was redeemed: then it must each time."
+    )
     issued_at = models.DateTimeField(default=timezone.now)
     refreshed_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="The absolute end; empty means none.")

@@ -41,6 +41,8 @@ def manage(request: HttpRequest, client_id: str) -> HttpResponse:
         return _unauthorized(presented=bool(token))
     if client.disabled_at is not None:
         return error(403, "access_denied", "An operator switched this client off; its registration cannot be managed meanwhile.")
+    if request.method == "PUT" and gateway().client_registration == "closed":
+        return error(403, "access_denied", "Registrations cannot be changed here: ask the operator of this gateway.")
     if request.method == "PUT":
         return _replace(request, client, token)
     if request.method == "DELETE":
@@ -54,6 +56,8 @@ def _replace(request: HttpRequest, client: Client, token: Secret) -> HttpRespons
         return _information(request, management.replace(client, _document(request), token))
     except metadata.InvalidMetadata as refused:
         return error(400, refused.error, refused.description)
+    except management.NotManageable:
+        return _unauthorized(presented=True)
 
 
 def _bearer(request: HttpRequest) -> Secret:

@@ -17,7 +17,7 @@ from oauthgw.clients.registration import register
 from oauthgw.journal.models import Event
 from oauthgw.models import BrowserSession, Client, Consent, Grant
 from tests.support.signing import Signer, jwk, rsa_key
-from tests.unit.admin.conftest import Operator, Scene
+from tests.unit.admin.conftest import Operator, Scene, what_was_seen
 from tests.unit.admin.test_actions import said, works
 
 LIST = "oauthgw/client/"
@@ -130,6 +130,25 @@ class TestApproving:
         text = operator.act(LIST, "approve", scene.client.pk, confirmed=False).content.decode()
         for shown in ("Website", scene.client.client_id, "https://app.example.com/cb", "cursor://anysphere.cursor-mcp/cb"):
             assert shown in text
+
+    @pytest.mark.parametrize("action", ["approve", "allow_introspection"])
+    @pytest.mark.parametrize(
+        "change", [{"redirect_uris": "https://evil.example/cb"}, {"name": "Another"}, {"metadata": {"jwks_uri": "https://evil.example/k"}}]
+    )
+    def test_what_changed_behind_the_question_is_not_what_was_vouched_for(
+        self, operator: Operator, scene: Scene, action: str, change: dict[str, Any]
+    ) -> None:
+        Client.objects.update(client_type=Client.CLIENT_CONFIDENTIAL, token_endpoint_auth_method="client_secret_basic")
+        seen = what_was_seen(operator.act(LIST, action, scene.client.pk, confirmed=False))
+        Client.objects.update(**change)
+        assert "changed meanwhile" in said(operator.act(LIST, action, scene.client.pk, seen=seen))
+        assert Client.objects.values_list("approved_at", "may_introspect").get() == (None, False)
+
+    def test_who_came_behind_the_question_was_not_vouched_for_either(self, operator: Operator, scene: Scene) -> None:
+        seen = what_was_seen(operator.act(LIST, "approve", scene.client.pk, confirmed=False, select_across="1"))
+        register(metadata.read({"client_name": "Sneaky", "redirect_uris": ["https://evil.example/cb"]}))
+        operator.act(LIST, "approve", scene.client.pk, seen=seen, select_across="1")
+        assert list(Client.objects.filter(approved_at__isnull=False)) == [scene.client]
 
     def test_it_is_journalled_with_who_did_it_and_can_be_taken_back(self, operator: Operator, scene: Scene) -> None:
         assert said(operator.act(LIST, "approve", scene.client.pk)) == "Approved 1 client."

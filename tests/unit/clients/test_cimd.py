@@ -275,7 +275,7 @@ class TestHowTheClientProvesItself:
 
     @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "client_secret_jwt"])
     def test_never_by_a_secret_even_where_it_offers_something_else(self, method: str) -> None:
-        with pytest.raises(InvalidDocument, match=f"{method}, but there is no way to agree on a secret"):
+        with pytest.raises(InvalidDocument, match=f"{method}', but there is no way to agree on a secret"):
             read(token_endpoint_auth_method=method, token_endpoint_auth_methods_supported=["none"])
 
     @pytest.mark.parametrize("method", ["tls_client_auth", 7, ["none"]])

@@ -136,7 +136,7 @@ class TestApps:
     def test_a_consent_without_tokens_is_shown_as_what_it_is(self, alice: Person, editor: Party, demo: McpRoute) -> None:
         connect(alice, editor)
         Grant.objects.update(revoked_at=timezone.now())
-        assert "may come back without asking" in page(alice)
+        assert "not connected now" in page(alice)
 
     def test_without_any_it_tells_how_to_connect(self, alice: Person) -> None:
         text = page(alice)

@@ -46,7 +46,7 @@ class TestTheConsentPage:
         page = alice.open(publish(client_uri="https://famous.example"))
         assert page.status_code == 200
         shown = text(page)
-        assert "verified</span> It is published by <strong>" in shown and ">unverified<" not in shown
+        assert ">verified domain</span> It is published by <strong>" in shown and ">unverified<" not in shown
         assert documents.authority in shown and "famous.example" not in shown
 
     def test_says_what_a_domain_cannot_vouch_for(self, demo: McpRoute, alice: Person, publish: Callable[..., Client]) -> None:
