@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mcp_routes.models import McpRoute
@@ -107,6 +109,19 @@ class TestClientAuthentication:
 
     def test_a_secret_in_the_body_or_in_the_header_is_accepted(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         assert self.post(http, redeemable, Authorization=self.basic(website, website.secret)).status_code == 200
+
+    def test_its_digest_is_moved_to_a_new_key_once_and_then_left_alone(
+        self, http: Browser, website: Party, redeemable: dict[str, str], add_encryption_key: Callable[[], None]
+    ) -> None:
+        """Every token request of a popular client would else wait for its row."""
+        body = {**redeemable, "client_id": website.client.client_id, "client_secret": website.secret}
+        add_encryption_key()
+        with CaptureQueriesContext(connection) as moving:
+            first = self.post(http, body).json()
+        with CaptureQueriesContext(connection) as following:
+            assert website.refresh(first["refresh_token"]).status_code == 200
+        written = [[query["sql"] for query in queries if '"client_secret" = ' in query["sql"]] for queries in (moving, following)]
+        assert [len(statements) for statements in written] == [1, 0]
 
     def test_a_wrong_secret_is_a_401_with_the_basic_scheme(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         answer = self.post(http, redeemable, Authorization=self.basic(website, "wrong"))
