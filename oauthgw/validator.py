@@ -4,6 +4,7 @@ Each method translates what oauthlib asks into one question for the room that kn
 """
 
 import logging
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.hashers import check_password
@@ -15,6 +16,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from oauthgw import codes, resources, scopes, tokens
 from oauthgw.clients import authentication, registration
 from oauthgw.clients.assertions import Proof
+from oauthgw.clients.hasher import KeyedDigestHasher
 from oauthgw.guard import origin
 from oauthgw.models import AuthorizationCode, Client
 
@@ -42,8 +44,9 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         return bool(authenticated and request.client_id in (None, "", request.client.client_id))
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
-        """Django's own check, which also moves a digest to the present key."""
-        return check_password(provided_secret, stored_secret, lambda secret: registration.rekey(stored_secret, secret), "keyed_digest")
+        """Django's own check, which also moves a digest to the present key, but not one that is there: it prefers people's hasher."""
+        rekey = partial(registration.rekey, stored_secret)
+        return check_password(provided_secret, stored_secret, rekey, preferred=KeyedDigestHasher.algorithm)
 
     def _load_application(self, client_id: str, request: Request) -> Client | None:
         """A client id with a NUL is nobody's; PostgreSQL would not even be asked (DataError)."""

@@ -7,7 +7,6 @@ never a token on another route, never a sign-out where the rules forgive, always
 from datetime import timedelta
 from typing import Any, ClassVar
 
-import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -24,7 +23,8 @@ from tests.unit.conftest import CHALLENGE, LOOPBACK, ORIGIN, Clock, Party, Perso
 from tests.unit.tokens.rulebook import DAY, DEFAULT_LIFETIME, HOUR, MINUTE, REPLAY, Code, Family, Verdict, World
 
 ROUTES = ("demo", "demo-admin")
-SOON, LATER = (1.0, 59.0, 60.0, REPLAY, REPLAY + 1, 15 * MINUTE, 8 * HOUR), (DAY, 2 * DAY, 29 * DAY, 30 * DAY, 61 * DAY, 91 * DAY)
+WHILES = (1.0, 59.0, MINUTE, REPLAY, REPLAY + 1, 15 * MINUTE, 8 * HOUR, 2 * DAY, 29 * DAY, 30 * DAY, 61 * DAY, 91 * DAY)
+ABSENCES = (0.0, REPLAY, REPLAY + 1, 2 * DAY, 29 * DAY, 30 * DAY)
 any_one = st.integers(min_value=0, max_value=30)
 newest = st.integers(min_value=0, max_value=1)
 
@@ -54,19 +54,34 @@ class LifeOfAGrant(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "example"):
             return
-        for family in self.families:
-            for access in family.access:
-                assert self.served(access.value, family.route) is family.serves(access)
-        transaction.set_rollback(True)
-        self.example.__exit__(None, None, None)
-        type(self).clock.now = self.began
+        try:
+            for family in self.families:
+                for access in family.access:
+                    assert self.served(access.value, family.route) is family.serves(access)
+        finally:
+            transaction.set_rollback(True)
+            self.example.__exit__(None, None, None)
+            type(self).clock.now = self.began
 
     # Codes
 
     @precondition(lambda self: sum(family.ended_at is None for family in self.families) < 2)
-    @rule(route=st.sampled_from(ROUTES))
+    @rule(
+        route=st.sampled_from(ROUTES), meanwhile=st.sampled_from(["nothing", "nothing", "consent", "route", "client", "user", 59.0, 60.0])
+    )
+    def connect(self, route: str, meanwhile: str | float) -> None:
+        """The user says yes, something happens or not, and the client redeems the code."""
+        self.consent(route)
+        if meanwhile == "consent":
+            self.withdraw(route)
+        elif isinstance(meanwhile, float):
+            self.wait(meanwhile)
+        elif meanwhile != "nothing":
+            self.switch(route if meanwhile == "route" else meanwhile, False)
+        if self.waiting():
+            self.redeem(0)
+
     def consent(self, route: str) -> None:
-        """The user says yes; the code is on its way."""
         resource = resources.backend().find(f"/mcp/{route}")
         if resource is None or not self.world.client_on:
             return
@@ -112,20 +127,26 @@ class LifeOfAGrant(RuleBasedStateMachine):
         self.present(number, 0)
 
     @rule(number=newest)
-    def refresh_and_use(self, number: int) -> None:
-        """And then uses the answer, as it mostly goes: it has arrived."""
-        self.present(number, 0)
-        self.use(number, 0)
-
-    @rule(number=newest)
     def refresh_again(self, number: int) -> None:
         """The token before: an answer was lost, or two processes share a file."""
         self.present(number, 1)
 
-    @rule(number=newest, seconds=st.sampled_from(SOON))
-    def come_back(self, number: int, seconds: float) -> None:
-        """The same after a while."""
-        self.wait(seconds)
+    @rule(
+        number=newest,
+        before=st.sampled_from((0.0, 0.0, 29 * DAY)),
+        arrives=st.booleans(),
+        absence=st.sampled_from(ABSENCES),
+        cleaned=st.booleans(),
+    )
+    def refresh_and_come_back(self, number: int, before: float, arrives: bool, absence: float, cleaned: bool) -> None:
+        """A refresh whose answer arrives and is used, or does not; and after a while the same refresh token once more."""
+        self.wait(before)
+        self.present(number, 0)
+        if arrives:
+            self.use(number, 0)
+        self.wait(absence)
+        if cleaned:
+            self.clean_up()
         self.present(number, 1)
 
     @rule(number=newest, back=st.integers(min_value=2, max_value=5))
@@ -227,19 +248,16 @@ class LifeOfAGrant(RuleBasedStateMachine):
         McpRoute.objects.filter(slug=route).update(access_token_ttl=seconds)
         self.world.lifetimes[route] = seconds or DEFAULT_LIFETIME
 
-    @rule(seconds=st.sampled_from(SOON))
+    @rule(seconds=st.sampled_from(WHILES))
     def wait(self, seconds: float) -> None:
         self.world.now += seconds
         type(self).clock.now = self.began + timedelta(seconds=self.world.now)
 
-    @rule(seconds=st.sampled_from(LATER))
-    def wait_long(self, seconds: float) -> None:
-        self.wait(seconds)
-
-    @precondition(lambda self: self.world.now - self.rested >= DAY)
     @rule()
     def clean_up(self) -> None:
         """It may forget what no rule asks for any more, and never what one does."""
+        if self.world.now - self.rested < DAY:
+            return
         self.rested = self.world.now
         for chore in cleanup.chores():
             chore.run()
@@ -297,7 +315,6 @@ class LifeOfAGrant(RuleBasedStateMachine):
         return next(slug for slug in ROUTES if slug != route)
 
 
-@pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 def test_the_rules_hold_in_any_order(
     demo: McpRoute, demo_admin: McpRoute, alice: Person, editor: Party, register: Any, clock: Clock
 ) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mcp_routes.models import McpRoute
@@ -122,6 +124,19 @@ class TestClientAuthentication:
         form = {"grant_type": "authorization_code", "code": alice.code(editor.client), "code_verifier": VERIFIER}
         assert post(http, form, Authorization=basic(f"{editor.client.client_id}:x")).status_code == 401
         assert post(http, form, Authorization=basic(f"{editor.client.client_id}:")).status_code == 200
+
+    def test_its_digest_is_moved_to_a_new_key_once_and_then_left_alone(
+        self, http: Browser, website: Party, redeemable: dict[str, str], add_encryption_key: Callable[[], None]
+    ) -> None:
+        """Every token request of a popular client would else wait for its row."""
+        body = {**redeemable, "client_id": website.client.client_id, "client_secret": website.secret}
+        add_encryption_key()
+        with CaptureQueriesContext(connection) as moving:
+            first = self.post(http, body).json()
+        with CaptureQueriesContext(connection) as following:
+            assert website.refresh(first["refresh_token"]).status_code == 200
+        written = [[query["sql"] for query in queries if '"client_secret" = ' in query["sql"]] for queries in (moving, following)]
+        assert [len(statements) for statements in written] == [1, 0]
 
     def test_a_wrong_secret_is_a_401_with_the_basic_scheme(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         answer = post(http, redeemable, Authorization=basic(f"{website.client.client_id}:wrong"))
