@@ -132,7 +132,7 @@ class TestClientAuthentication:
         body = {**redeemable, "client_id": website.client.client_id, "client_secret": website.secret}
         add_encryption_key()
         with CaptureQueriesContext(connection) as moving:
-            first = self.post(http, body).json()
+            first = post(http, body).json()
         with CaptureQueriesContext(connection) as following:
             assert website.refresh(first["refresh_token"]).status_code == 200
         written = [[query["sql"] for query in queries if '"client_secret" = ' in query["sql"]] for queries in (moving, following)]
