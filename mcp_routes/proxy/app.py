@@ -79,7 +79,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     if isinstance(admitted, Refusal):
         return await refuse(send, admitted)
     lasting = revisions.is_lasting(scope["method"], admitted.asked.body)
-    with streams.under_way(admitted.principal, route, lasting=lasting) as exchange:
+    with streams.under_way(admitted.principal, admitted.route, lasting=lasting) as exchange:
         cut = await relay.while_connected(receive, _exchange(scope, admitted, send), exchange.cut)
     if cut is not None:
         await _tell_of_cut(scope, admitted, cut, answer)
