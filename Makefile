@@ -54,13 +54,18 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 	@$(PIP) -r requirements.txt -r requirements-demo.txt -r requirements-dev.txt
 	@touch $@
 
-node: tests/node/node_modules/.package-lock.json
+node: tests/node/node_modules/.package-lock.json tests/node22/node_modules/.package-lock.json
 
-tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
-	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq nodejs npm; } \
-		|| { echo "npm is missing. Install it with: sudo apt-get install nodejs npm"; exit 1; }
-	@echo "Installing the WorkOS emulator and the TypeScript client …"
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json | $(BIN)/python
+	@$(BIN)/python -m tests.support.machine
+	@echo "Installing the WorkOS emulator and the clients from npm …"
 	@cd tests/node && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# With optional packages: Node.js 22 itself is one, for the machine's own architecture.
+tests/node22/node_modules/.package-lock.json: tests/node22/package-lock.json | tests/node/node_modules/.package-lock.json
+	@echo "Installing the conformance suite, the MCP Inspector and the Node.js they need …"
+	@cd tests/node22 && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .env:
@@ -74,4 +79,4 @@ requirements: $(VENV)/.dev
 	done
 
 clean:
-	rm -rf $(VENV) tests/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tests/node/node_modules tests/node22/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

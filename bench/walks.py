@@ -1,16 +1,18 @@
-"""How far five requests travel through our own code: files, functions and depth of a warm request.
+"""How far six requests travel through our own code: files, functions and depth of a warm request.
 
 `python -m bench.walks` runs the ASGI application in this process on a throw-away SQLite database, with the demo MCP server as upstream,
-and prints each walk beside its goal. "Files" are those that tell the story; guard, journal and models are the vocabulary it is told in,
-and counted apart. `-v` names every file and function.
+and prints each walk beside its ceiling and its goal. "Files" are those that tell the story; guard, journal and models are the vocabulary
+it is told in, and counted apart. `-v` names every file and function. It fails when a walk is longer than its ceiling.
 """
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,32 @@ GOALS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a walk is, or may be."""
+
+    files: int
+    functions: int
+    depth: int
+
+    def exceeds(self, ceiling: "Length") -> bool:
+        return self.files > ceiling.files or self.functions > ceiling.functions or self.depth > ceiling.depth
+
+    def __str__(self) -> str:
+        return f"{self.files}/{self.functions}/{self.depth}"
+
+
+CEILINGS = {
+    "401": Length(5, 28, 7),
+    "metadata": Length(7, 28, 8),
+    "register": Length(13, 60, 12),
+    "authorize": Length(23, 86, 10),
+    "token": Length(17, 72, 14),
+    "call": Length(14, 70, 8),  # with the list of open exchanges, by which a revocation cuts them
+}
+"""What the walks measured when they were last changed. Lower them with every walk that gets shorter; a longer one needs a reason here."""
+
+
 @dataclass
 class Walk:
     """What one request touched: our files, our functions in the order of their first call, and the deepest nesting of them."""
@@ -47,6 +75,14 @@ class Walk:
     functions: list[str] = field(default_factory=list)
     deepest: int = 0
     _depths: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def vocabulary(self) -> list[str]:
+        return [file for file in self.files if file.startswith(VOCABULARY)]
+
+    @property
+    def length(self) -> Length:
+        return Length(len(self.files) - len(self.vocabulary), len(self.functions), self.deepest)
 
     def watch(self, frame: FrameType, event: str, _: Any) -> None:
         """A profile function for `sys.setprofile`."""
@@ -213,8 +249,10 @@ def main() -> None:
 
         django.setup()
         logging.disable(logging.INFO)
-        port = 9177
-        demo = subprocess.Popen([sys.executable, "-m", "mcp_routes.demo", "--port", str(port)], cwd=ROOT, stderr=subprocess.DEVNULL)  # noqa: S603
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "mcp_routes.demo", "--port", str(port)]
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
         try:
             wait_for(port)
             client_id, new_code, session = prepared(f"http://127.0.0.1:{port}/mcp")
@@ -223,13 +261,13 @@ def main() -> None:
             demo.terminate()
             demo.wait()
     report(walks, verbose="-v" in sys.argv)
+    longer = [f"{name} is {walk.length}, at most {CEILINGS[name]}" for name, walk in walks.items() if walk.length.exceeds(CEILINGS[name])]
+    if longer:
+        raise SystemExit(f"Longer than its ceiling (files/functions/depth): {'; '.join(longer)}. See CEILINGS in bench/walks.py.")
 
 
 def wait_for(port: int) -> None:
     """Until somebody listens there; at most ten seconds."""
-    import socket
-    import time
-
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -241,11 +279,11 @@ def wait_for(port: int) -> None:
 
 
 def report(walks: dict[str, Walk], *, verbose: bool) -> None:
-    print(f"{'walk':<10}{'files':>7}{'vocabulary':>12}{'functions':>11}{'depth':>7}   goal")
+    print(f"{'walk':<10}{'files':>7}{'vocabulary':>12}{'functions':>11}{'depth':>7}{'ceiling':>12}   goal")
     for name, walk in walks.items():
-        vocabulary = [file for file in walk.files if file.startswith(VOCABULARY)]
-        story = len(walk.files) - len(vocabulary)
-        print(f"{name:<10}{story:>7}{len(vocabulary):>12}{len(walk.functions):>11}{walk.deepest:>7}   {GOALS[name]}")
+        length = walk.length
+        counted = f"{length.files:>7}{len(walk.vocabulary):>12}{length.functions:>11}{length.depth:>7}"
+        print(f"{name:<10}{counted}{CEILINGS[name]!s:>12}   {GOALS[name]}")
         if verbose:
             print("   ", ", ".join(walk.files), "\n   ", " → ".join(walk.functions))
 

@@ -22,7 +22,7 @@ from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
 from mcp_routes.proxy import app as proxy
-from mcp_routes.proxy import refusals, upstream
+from mcp_routes.proxy import background, refusals
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
 from oauthgw.guard import origin
 from oauthgw.guard.conf import gateway
@@ -30,10 +30,6 @@ from oauthgw.journal.recorder import Caller, caller
 
 PROBES = ("/healthz", "/readyz", "/metrics")  # load balancers call them by address
 MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; Django's own limits answer what is smaller
-PEER = "gateway.peer"
-"""Where the scope keeps the address of the connection itself; `scope["client"]` is the client's, which proxies may have told."""
-HOST = "gateway.host"
-"""Where it keeps the Host that was sent; the header itself becomes the configured origin's."""
 
 log = logging.getLogger("gateway.access")
 
@@ -51,17 +47,17 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     seen = _Seen(scope, send)
     caller.set(Caller(seen.request_id, seen.address))
     try:
-        await _dispatch({**scope, "client": (seen.address, 0), PEER: seen.peer}, receive, seen.send)
+        await _dispatch({**scope, "client": (seen.address, 0), origin.PEER: seen.peer}, receive, seen.send)
     except proxy.ClientLeft:
         pass
     except asyncio.CancelledError:  # the server stops and has waited long enough; nothing is above this task but the server
         if not seen.status:
-            await refusals.refuse(seen.send, refusals.STOPPING)
+            await refusals.refuse(seen.send, refusals.STOPPING if _is_mcp(scope) else refusals.SITE_STOPPING)
     except Exception:
         log.exception("failed request_id=%s", seen.request_id)
         if seen.status:  # too late for another answer: the server cuts the connection
             raise
-        await refusals.refuse(seen.send, refusals.BROKEN)
+        await refusals.refuse(seen.send, refusals.BROKEN if _is_mcp(scope) else refusals.SITE_BROKEN)
     finally:
         seen.log_line()
 
@@ -73,17 +69,22 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     if host is None and path in PROBES:
         host = "localhost"
     if host is None:
-        return await refusals.refuse(send, refusals.FOREIGN_HOST)
+        return await refusals.refuse(send, refusals.FOREIGN_HOST if _is_mcp(scope) else refusals.SITE_FOREIGN_HOST)
     public = urlsplit(origin.of_host(host))
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    scope = {**scope, HOST: host, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
-    # The metadata of a route, asked for below its own path, is Django's; whatever else is down there the data plane refuses.
-    if path.startswith("/mcp/") and "/.well-known/" not in path:
+    scope = {**scope, origin.SENT_HOST: host, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
+    if _is_mcp(scope):
         return await proxy.serve(scope, receive, send)
     bounded = _Bounded(receive)
     await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
     if bounded.exceeded:
         await refusals.refuse(send, refusals.FORM_TOO_LARGE)
+
+
+def _is_mcp(scope: Scope) -> bool:
+    """Whether the data plane answers: the metadata of a route, asked for below its own path, is Django's; all else down there is not."""
+    path: str = scope["path"]
+    return path.startswith("/mcp/") and "/.well-known/" not in path
 
 
 def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -151,8 +152,8 @@ def _uncached(message: Message) -> Message:
 async def _lifespan(receive: Receive, send: Send) -> None:
     """Opens and closes what lives as long as the process (ASGI lifespan)."""
     await receive()
-    await upstream.start()
+    await background.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
-    await upstream.stop()
+    await background.stop()
     await send({"type": "lifespan.shutdown.complete"})

@@ -43,10 +43,11 @@ class Environment:
             raise ImproperlyConfigured(f"{name} is {value!r}: write {', '.join(choices[:-1])} or {choices[-1]}.")
         return value
 
-    def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """A comma-separated list without empty entries."""
-        value = str(self._env.str(name, ",".join(default)))  # an empty list is one: `CLIENT_REDIRECT_SCHEMES=` allows none
-        return tuple(word for word in (part.strip() for part in value.split(",")) if word)
+    def words(self, name: str, default: tuple[str, ...] = (), *, may_be_empty: bool = False) -> tuple[str, ...]:
+        """A comma-separated list without empty entries. Set without a value it counts as not set, unless `may_be_empty`."""
+        value = str(self._env.str(name, ",".join(default)))
+        words = tuple(word for word in (part.strip() for part in value.split(",")) if word)
+        return words if words or may_be_empty else default
 
     def origin(self, name: str) -> str:
         """An origin (scheme, host and port, nothing else) in its canonical spelling; https, or http on a loopback host."""
@@ -60,7 +61,8 @@ class Environment:
         """An https URL (http only on loopback) without a trailing slash."""
         value = self.text(name, default).rstrip("/")
         parts = urlsplit(value)
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
+        is_plain = not parts.query and not parts.fragment and "@" not in parts.netloc
+        if not is_plain or not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
             raise ImproperlyConfigured(f"{name} is {value!r}: write an https URL (plain http only for a loopback host).")
         return value
 
@@ -88,6 +90,8 @@ def as_origin(name: str, value: str, loopback_only: bool = True) -> str:
         or "@" in parts.netloc
     ):
         raise ImproperlyConfigured(f"{name} is {value!r}: write scheme and host only, such as https://mcp.example.com.")
+    if not host.isascii():
+        raise ImproperlyConfigured(f"{name} is {value!r}: write the host in the ASCII form that browsers send (xn--…).")
     if loopback_only and parts.scheme == "http" and host not in LOOPBACK:
         raise ImproperlyConfigured(f"{name} is {value!r}: plain http works only on a loopback host; use https.")
     shown = f"[{host}]" if ":" in host else host

@@ -16,8 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from oauthgw.guard.conf import gateway
-from oauthgw.guard.sealed import digest
-from oauthgw.identity import workos
+from oauthgw.identity import jwks, workos
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +68,4 @@ def _jwks() -> str:
     configured = gateway().workos
     if not configured.client_id:
         return "not configured"
-    url = workos.endpoints(configured.client_id, configured.api_base_url).jwks
-    try:
-        held = cache.get(f"jwks:{digest(url)}")  # where oauthgw.identity.jwks shares them between processes
-    except Exception:  # noqa: BLE001  (as above)
-        return "unknown"
-    return "not fetched yet" if held is None else "cached"
+    return "cached" if jwks.is_shared(workos.endpoints(configured.client_id, configured.api_base_url).jwks) else "not fetched yet"

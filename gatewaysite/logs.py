@@ -10,8 +10,8 @@ from typing import Any
 PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "aiohttp", "httptools", "asyncio", "uvicorn")
 
 
-def config(debug: bool) -> dict[str, Any]:
-    """Django's LOGGING: everything to standard error, timestamps left to whatever collects it."""
+def config() -> dict[str, Any]:
+    """Django's LOGGING: everything to standard error, one line each."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -20,6 +20,7 @@ def config(debug: bool) -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             **{name: {"level": "INFO"} for name in PINNED},
+            "django": {"handlers": [], "level": "INFO"},  # its own console handler under DEBUG would print each line twice
             "uvicorn.access": {"level": "WARNING", "propagate": False},  # it prints queries, and with them codes
             "django.server": {"level": "WARNING", "handlers": ["console"], "propagate": False},
         },

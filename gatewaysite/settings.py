@@ -35,7 +35,7 @@ DEBUG = _env.flag("DEBUG")
 def _laptop_secret() -> str:
     """A key made at the first start and kept in `var/`, so that a laptop's sessions outlive a restart. Only under DEBUG."""
     path = VAR_DIR / "secret_key"
-    VAR_DIR.mkdir(exist_ok=True)
+    VAR_DIR.mkdir(mode=0o700, exist_ok=True)
     if not path.exists():
         # Written aside and linked into place, so that a second process that starts now reads a whole key, and the same.
         with tempfile.NamedTemporaryFile("w", dir=VAR_DIR) as file:  # readable by its owner only
@@ -73,7 +73,9 @@ GATEWAY = Gateway(
     client_redirect_schemes=tuple(
         scheme.lower()
         for scheme in _env.words(
-            "CLIENT_REDIRECT_SCHEMES", ("cursor", "vscode", "vscode-insiders", "vscodium", "windsurf", "claude", "zed", "kiro")
+            "CLIENT_REDIRECT_SCHEMES",
+            ("cursor", "vscode", "vscode-insiders", "vscodium", "windsurf", "claude", "zed", "kiro"),
+            may_be_empty=True,
         )
     ),
     cimd_allowed_hosts=tuple(host.lower() for host in _env.words("CIMD_ALLOWED_HOSTS")),
@@ -97,7 +99,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "csp",
@@ -114,6 +115,7 @@ MIDDLEWARE = [
     "oauthgw.views.outage.TellOfOutage",
     "oauthgw.views.unreadable.RefuseUnreadable",
     *([] if GATEWAY.origin else ["oauthgw.views.laptop.OneBrowserOrigin"]),
+    "oauthgw.identity.visits.NoteVisit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -149,7 +151,7 @@ def _database() -> dict[str, Any]:
     except (ValueError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured("DATABASE_URL cannot be read: write postgres://USER:PASSWORD@HOST/NAME or sqlite:///PATH.") from error
     if config.get("ENGINE") == "django.db.backends.sqlite3":
-        Path(config["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(config["NAME"]).parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a reader of the file could act for its users
         # WAL lets readers pass a writer; IMMEDIATE takes the write lock at BEGIN, so that no transaction fails half-way for it.
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -181,7 +183,9 @@ def _cache() -> dict[str, Any]:
 
 CACHES = {"default": _cache()}
 
-# Sessions and cookies. `__Host-` ties a cookie to this host, path / and TLS; a provider's redirect back needs SameSite=Lax.
+# Sessions are rows of our own: django.contrib.sessions, which stores keys in clear, is not installed. `__Host-` ties a cookie to this
+# host, path / and TLS; a provider's redirect back needs SameSite=Lax.
+SESSION_ENGINE = "oauthgw.identity.session_store"
 SESSION_COOKIE_AGE = GATEWAY.session_ttl
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = GATEWAY.secure
 SESSION_COOKIE_NAME = "__Host-session" if GATEWAY.secure else "gateway_session"
@@ -248,6 +252,7 @@ OAUTH2_PROVIDER = {
     "ROTATE_REFRESH_TOKEN": True,
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "CLIENT_SECRET_HASHER": "keyed_digest",
+    "CIMD_ENABLED": False,  # the library's resolver stays out of the way of oauthgw.clients.documents
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],  # a client's own are decided by Client.get_allowed_schemes
     "RESOURCE_SERVER_TOKEN_RESOURCE_VALIDATOR": "oauthgw.resources.same_resource_only",
     **{
@@ -279,4 +284,4 @@ WHITENOISE_USE_FINDERS = True  # no collectstatic step: the few files are served
 WHITENOISE_AUTOREFRESH = DEBUG
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")  # static files are small
 
-LOGGING = logs.config(debug=DEBUG)
+LOGGING = logs.config()

@@ -4,6 +4,7 @@ Header values go in and never come out: not when the page is opened, and not whe
 """
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -55,7 +56,16 @@ class RouteForm(_RouteForm):
             raise ValidationError({"remove_headers": "Either enter new headers, which replace the stored ones, or remove them."})
         if headers or remove:
             self.instance.set_headers(headers or {})
+        elif self.instance.sealed_headers and self._leads_elsewhere():
+            raise ValidationError(
+                {"headers": "Enter the headers again: stored ones are not sent to a host that they were not entered for."}
+            )
         return self.cleaned_data
+
+    def _leads_elsewhere(self) -> bool:
+        """Whether the upstream is another scheme, host or port than before: who may not read the stored headers must not redirect them."""
+        before, after = (urlsplit(str(url)) for url in (self.initial.get("upstream_url", ""), self.cleaned_data.get("upstream_url", "")))
+        return bool(after.netloc) and (before.scheme, before.netloc) != (after.scheme, after.netloc)
 
     def _were_typed(self) -> bool:
         return bool(str(self.data.get(self.add_prefix("headers"), "")).strip())

@@ -3,6 +3,7 @@
 Knows the route's row; the proxy knows only what is returned here. Each look-up asks the database, so that a change acts at once.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from mcp_routes import upstream
@@ -28,6 +29,11 @@ class Route:
 async def find(slug: str) -> Route | None:
     """The enabled route with this slug or former slug. Raises DatabaseUnavailable when the database does not answer."""
     return await in_database(_find, slug)
+
+
+def upstreams(route_ids: Collection[int]) -> dict[int, str]:
+    """Where each of these routes leads; those that are gone or disabled are left out. Blocking."""
+    return dict(McpRoute.objects.filter(pk__in=route_ids, enabled=True).values_list("pk", "upstream_url"))
 
 
 def _find(slug: str) -> Route | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from oauthgw.guard.origin import LOOPBACK_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def _claude_desktop(slug: str, url: str) -> Snippet:
         "Put this into claude_desktop_config.json (Settings, Developer, Edit config) and restart. It needs Node.js:",
         {"mcpServers": {slug: {"command": "npx", "args": ["-y", "mcp-remote", url]}}},
     )
-    if urlsplit(url).hostname in _LOOPBACK:
+    if urlsplit(url).hostname in LOOPBACK_NAMES:
         # A custom connector is called from Anthropic's servers: an address of this machine would lead them to themselves.
         reason = Step("A custom connector cannot reach an address of this computer; the bridge mcp-remote can.")
         return Snippet("Claude Desktop", (reason, bridge))

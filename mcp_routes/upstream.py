@@ -55,6 +55,12 @@ def validate_url(url: str) -> None:
         raise ValidationError("The upstream URL must not have a fragment.")
 
 
+def shown(url: str) -> str:
+    """For people: some upstreams take a key in the query, and a terminal or a list is read over one's shoulder."""
+    parts = urlsplit(url)
+    return parts._replace(query="…").geturl() if parts.query else url
+
+
 def validate_headers(headers: Mapping[str, str]) -> None:
     """Refuses header names and values that cannot be sent, or that the gateway itself sets. Raises ValidationError.
 

@@ -7,4 +7,4 @@ class OAuthGatewayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from oauthgw import checks  # noqa: F401  (registers the system checks)
+        from oauthgw import checks, gone  # noqa: F401  (registers the system checks, and what is told of rows that go)

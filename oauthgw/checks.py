@@ -10,6 +10,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
 from oauthgw.clients import redirects
+from oauthgw.guard import fetch
 from oauthgw.guard.conf import gateway
 
 _CLIENT_ID = re.compile(r"client_[A-Za-z0-9_]+")
@@ -85,7 +86,17 @@ def check_who_may_sign_in(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
 @register
 def check_admins(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Administrators are named one by one, or by a role that somebody gave them."""
-    return [
+    roles = [entry for entry in gateway().admins if "@" not in entry]
+    anyone = [
+        checks.Warning(
+            f"GATEWAY_ADMINS holds the role {entry!r} while SIGN_IN_ALLOW is *: whoever has this role in any organisation of your WorkOS "
+            "environment administers the gateway. List your organisations (org_…) in SIGN_IN_ALLOW.",
+            id="oauthgw.W005",
+        )
+        for entry in roles
+        if "*" in gateway().sign_in_allow and not gateway().debug
+    ]
+    return anyone + [
         Error(
             f"GATEWAY_ADMINS holds {entry!r}: write whole e-mail addresses or WorkOS roles; everyone, domains and organisations "
             "cannot be administrators.",
@@ -108,6 +119,35 @@ def check_redirect_schemes(app_configs: Any, **kwargs: Any) -> list[CheckMessage
         for entry in gateway().client_redirect_schemes
         if entry in ("http", "https") or not redirects.acceptable(f"{entry}://callback")
     ]
+
+
+@register
+def check_hosts_of_documents(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Hosts are compared as they stand in a URL, so that an entry with more in it would silently match nothing."""
+    return [
+        *_not_hosts("CIMD_ALLOWED_HOSTS", gateway().cimd_allowed_hosts, "oauthgw.E012"),
+        *_not_hosts("FETCH_TRUSTED_HOSTS", gateway().fetch_trusted_hosts, "oauthgw.E013"),
+    ]
+
+
+def _not_hosts(setting: str, entries: tuple[str, ...], check_id: str) -> list[CheckMessage]:
+    return [
+        Error(
+            f"{setting} holds {entry!r}, which is no host: write names such as app.example.com, or with a port app.example.com:8443; no "
+            "scheme, path, wildcard or network.",
+            id=check_id,
+        )
+        for entry in entries
+        if not _is_host(entry)
+    ]
+
+
+def _is_host(entry: str) -> bool:
+    try:
+        target = fetch.judge(f"https://{entry}/")
+    except fetch.RefusedUrl:
+        return False
+    return entry in (target.name, f"{target.name}:{target.port}")
 
 
 @register

@@ -1,10 +1,10 @@
-"""What has ended and may go: codes, tokens, grants, sign-ins, assertions, consents, and clients that nobody uses.
+"""What has ended and may go: codes, tokens, grants, sign-ins, sessions, assertions, consents, and clients that nobody uses.
 
 Each rule says what is still needed of what has ended: a replayed code and a reused refresh token must be told as such for a while, and
 rule 2 of refreshing asks whether an answer ever arrived. Knows rows and the times in force; how they go is in `guard.batches`.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from oauthgw.guard.batches import Chore
 from oauthgw.guard.conf import gateway
+from oauthgw.identity import signed_in
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Consent, Grant, RefreshToken, SignIn, UsedAssertion
-from oauthgw.models.tokens import live_grants
+from oauthgw.models.tokens import has_a_token_after, live_grants
 
 MARGIN = timedelta(days=1)
 """What has just ended is still asked about, and clocks differ."""
@@ -32,6 +33,7 @@ def chores() -> list[Chore]:
         Chore("consents", withdrawn_consents),
         Chore("clients", abandoned_clients, before=_journal_removal, cascades=True),
         Chore("sign-ins", over_sign_ins),
+        Chore("browser sessions", signed_in.expired),
         Chore("client assertions", expired_assertions),
     ]
 
@@ -62,7 +64,7 @@ def spent_refresh_tokens() -> QuerySet[RefreshToken]:
 def ended_grants() -> QuerySet[Grant]:
     """Those revoked, too old, or without a token that could be used, for 90 days."""
     since = timezone.now() - ENDED_KEPT
-    return Grant.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since) | Q(~_has_a_token_after(since), issued_at__lt=since))
+    return Grant.objects.filter(Q(revoked_at__lt=since) | Q(expires_at__lt=since) | Q(~has_a_token_after(since), issued_at__lt=since))
 
 
 def withdrawn_consents() -> QuerySet[Consent]:
@@ -83,7 +85,7 @@ def abandoned_clients() -> QuerySet[Client]:
         may_introspect=False,
     )
     ever_connected = Exists(Grant.objects.filter(client=OuterRef("pk")))
-    connected = Exists(Grant.objects.filter(live_grants(), _has_a_token_after(now), client=OuterRef("pk")))
+    connected = Exists(Grant.objects.filter(live_grants(), has_a_token_after(now), client=OuterRef("pk")))
     connecting = Exists(AuthorizationCode.objects.filter(application=OuterRef("pk"), expires__gt=now))
     unused = Q(~ever_connected, last_used_at=None, created__lt=now - timedelta(hours=gateway().unused_client_hours))
     idle = Q(last_known__lt=now - timedelta(days=gateway().idle_client_days))
@@ -98,13 +100,6 @@ def over_sign_ins() -> QuerySet[SignIn]:
 
 def expired_assertions() -> QuerySet[UsedAssertion]:
     return UsedAssertion.objects.filter(expires_at__lt=timezone.now() - MARGIN)
-
-
-def _has_a_token_after(moment: datetime) -> Q:
-    """Whether a grant has a token that ends after this moment."""
-    refresh = RefreshToken.objects.filter(grant=OuterRef("pk"), spent_at=None, expires_at__gt=moment)
-    access = AccessToken.objects.filter(grant=OuterRef("pk"), expires__gt=moment)
-    return Q(Exists(refresh)) | Q(Exists(access))
 
 
 def _let_go(refresh_tokens: list[int]) -> None:

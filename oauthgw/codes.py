@@ -17,6 +17,7 @@ from oauthgw import resources, tokens
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
+from oauthgw.identity import people
 from oauthgw.journal.recorder import Kind, record_once
 from oauthgw.models import AuthorizationCode, Client
 
@@ -124,7 +125,7 @@ def _judge_replay(row: AuthorizationCode, verifier: str | None) -> None:
 def _reason_to_refuse(row: AuthorizationCode, verifier: str | None) -> str:
     if row.is_expired():
         return "It had expired, or the consent it rests on was withdrawn."
-    if not row.user.is_active:
+    if not people.may_still_act(row.user):
         return "The user is shut out."
     if resources.backend().by_id(row.resource_id) is None:
         return "The route is switched off."

@@ -14,11 +14,12 @@ from django.core import signing
 from django.db import transaction
 from django.utils import timezone
 
-from oauthgw import codes, tokens
+from oauthgw import codes
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.clients import redirects
+from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import Client, Consent
 from oauthgw.resources import ProtectedResource
 
 MAX_AGE = 10 * 60  # seconds a person has to read the page
@@ -82,6 +83,7 @@ def digest(request: AuthorizationRequest, client: Client, resource: ProtectedRes
         client.metadata.get("client_uri", ""),
         client.metadata.get("jwks", ""),
         client.metadata.get("jwks_uri", ""),
+        client.token_endpoint_auth_method,
         request.scope,
         resource.id,
     ]
@@ -103,9 +105,10 @@ def approve(asked: Asked, client: Client, user: AbstractBaseUser, resource: Prot
 
 
 def _remember(asked: Asked, client: Client, user: AbstractBaseUser, resource: ProtectedResource) -> None:
-    consent, _ = Consent.objects.get_or_create(
+    Consent.objects.get_or_create(
         user_id=user.pk, client=client, resource_id=resource.id, defaults={"given_at": timezone.now(), "scope": asked.request.scope}
     )
+    consent = Consent.objects.select_for_update().get(user_id=user.pk, client=client, resource_id=resource.id)
     shown = redirects.host(asked.request.redirect_uri)
     new_digest = digest(asked.request, client, resource)
     known_hosts = consent.shown_hosts if consent.withdrawn_at is None and consent.digest == new_digest else []
@@ -134,6 +137,4 @@ def withdraw(consent: Consent, reason: str, by: AbstractBaseUser | None = None) 
     if Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now()):
         why = reason + (f" (by {by})" if by is not None else "")
         record(Kind.CONSENT_WITHDRAWN, user=consent.user, client_id=consent.client.client_id, resource=consent.resource, reason=why)
-    codes.void(user_id=consent.user_id, application_id=consent.client_id, resource_id=consent.resource_id)
-    grants = Grant.objects.filter(user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
-    return tokens.revoke_all(grants, reason, by)
+    return end_grants(reason, by, user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)

@@ -5,7 +5,9 @@ oauthlib keeps every parameter as an attribute of its request, and so would let 
 
 from django.http import HttpRequest, QueryDict
 from oauth2_provider.oauth2_backends import OAuthLibCore
-from oauthlib.common import urlencode
+from oauthlib.common import Request, urlencode
+
+from oauthgw.models import Client
 
 _AUTHORIZATION = ("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method")
 _TOKEN = (
@@ -24,6 +26,13 @@ class KnownParameters(OAuthLibCore):  # type: ignore[misc]  # django-oauth-toolk
 
     def extract_body(self, request: HttpRequest) -> list[tuple[str, str]]:
         return _known(request.POST, _TOKEN)
+
+    def authenticated_client(self, request: HttpRequest) -> Client | None:
+        """The client that proves itself in this request; None also for a public one, which cannot."""
+        uri, method, body, headers = self._extract_params(request)
+        asked = Request(uri, method, body, headers)
+        client: Client | None = asked.client if self.server.request_validator.authenticate_client(asked) else None
+        return client if client is not None and client.is_confidential else None
 
 
 def _known(given: QueryDict, names: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
-"""Grants and their tokens: mint, rotate, forgive, detect reuse, revoke. The only writer of token rows, except that
-`principals` notes when an access token was first accepted.
+"""Grants and their tokens: mint, rotate, forgive, detect reuse, revoke.
+
+The only writer of token rows, but for one field: `principals` notes when an access token was first accepted.
 
 The five rules of refreshing live here:
 
@@ -11,8 +12,8 @@ The five rules of refreshing live here:
 4. A wrong client, secret, resource or verifier consumes nothing.
 5. All of this under a lock on the grant. Rotation revokes nothing: earlier access tokens live to their own expiry.
 
-Knows token, grant and code rows; knows nothing of HTTP. Every function that takes a
-lock must run inside a transaction: on PostgreSQL the grant's row is locked, on SQLite the transaction itself is (IMMEDIATE).
+Knows token, grant and code rows; knows nothing of HTTP. Every function that takes a lock must run inside a transaction: on PostgreSQL the
+grant's row is locked, on SQLite the transaction itself is (IMMEDIATE).
 """
 
 import secrets
@@ -31,6 +32,8 @@ from oauthgw.clients import usage
 from oauthgw.guard import sealed
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
+from oauthgw.identity import people
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.models import Event
 from oauthgw.journal.recorder import Kind, record, record_once
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
@@ -80,8 +83,12 @@ def looks_like_access_token(value: str) -> bool:
     return _checksum(value[:-_CHECKSUM_LENGTH]) == value[-_CHECKSUM_LENGTH:]
 
 
-def mint(code: AuthorizationCode, *, with_refresh_token: bool) -> Issued:
-    """The first tokens of a grant, for a code that is hereby redeemed (RFC 6749 §4.1.4)."""
+def mint(code: AuthorizationCode, *, with_refresh_token: bool, signed_for: bool) -> Issued:
+    """The first tokens of a grant, for a code that is hereby redeemed (RFC 6749 §4.1.4).
+
+    `signed_for` says that the client proved itself by its own key: some may go without, but whoever did it once must do it each time, so
+    that a refresh token that leaked is worth nothing without the key.
+    """
     now = timezone.now()
     max_age = gateway().grant_max_age_days
     grant = Grant.objects.create(
@@ -90,6 +97,7 @@ def mint(code: AuthorizationCode, *, with_refresh_token: bool) -> Issued:
         resource_id=code.resource_id,
         resource=code.resource[0],
         scope=code.scope,
+        is_signed_for=signed_for,
         issued_at=now,
         expires_at=now + timedelta(days=max_age) if max_age else None,
     )
@@ -133,7 +141,7 @@ def may_be_exchanged(presented: Presented) -> bool:
         return False
     if now >= head.expires_at:
         return _refuse(grant, "The refresh token was not used within its lifetime (REFRESH_TOKEN_TTL_SECONDS).")
-    if not grant.user.is_active:
+    if not people.may_still_act(grant.user):
         return _refuse(grant, "The user is shut out.")
     return True
 
@@ -175,17 +183,27 @@ def note_client_switched_off(value: str) -> None:
 @transaction.atomic
 def revoke(grant: Grant, reason: str, by: AbstractBaseUser | None = None) -> bool:
     """Ends a grant and every token of it; safe to repeat. Returns whether this call ended it. `by` is the operator, if one did."""
-    ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
+    ended = _end(grant, reason, by)
     if ended:
-        _journal(Kind.GRANT_REVOKED, grant, reason + (f" (by {by})" if by is not None else ""))
-    return bool(ended)
+        publish(Topic.GRANT, grant.pk)
+    return ended
 
 
 @transaction.atomic
 def revoke_all(grants: "QuerySet[Grant]", reason: str, by: AbstractBaseUser | None = None) -> int:
     """Ends every live grant of a queryset; returns how many."""
     live = grants.filter(revoked_at=None).select_related("user", "client")
-    return sum(revoke(grant, reason, by) for grant in live)
+    ended = [grant.pk for grant in live if _end(grant, reason, by)]
+    publish(Topic.GRANT, *ended)
+    return len(ended)
+
+
+def _end(grant: Grant, reason: str, by: AbstractBaseUser | None) -> bool:
+    """Marks a grant as revoked, with the journal's entry; whether it was not before."""
+    ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
+    if ended:
+        _journal(Kind.GRANT_REVOKED, grant, reason + (f" (by {by})" if by is not None else ""))
+    return bool(ended)
 
 
 def revoke_value(value: str, client: Client) -> None:

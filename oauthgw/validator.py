@@ -14,7 +14,8 @@ from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
 
 from oauthgw import codes, resources, scopes, tokens
-from oauthgw.clients import registration
+from oauthgw.clients import authentication, registration
+from oauthgw.clients.assertions import Proof
 from oauthgw.clients.hasher import KeyedDigestHasher
 from oauthgw.guard import origin
 from oauthgw.models import AuthorizationCode, Client
@@ -27,9 +28,19 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
 
     # Clients
 
+    def client_authentication_required(self, request: Request, *args: Any, **kwargs: Any) -> bool:
+        proven = authentication.PROOF in request.headers
+        return proven or bool(super().client_authentication_required(request, *args, **kwargs))
+
     def authenticate_client(self, request: Request, *args: Any, **kwargs: Any) -> bool:
-        """By secret, and as nobody else: a `client_id` in the body must be the one in the header (RFC 6749 §2.3.1)."""
-        authenticated = super().authenticate_client(request, *args, **kwargs)
+        """By the way that is registered, and as nobody else: a `client_id` in the body must be the one that is proven (RFC 6749 §2.3.1).
+
+        Either way of sending a secret will do, because clients mix them; a client that signs has none, so that no secret is its own.
+        """
+        proof: Proof | None = request.headers.get(authentication.PROOF)
+        if proof is not None:
+            return self._load_application(proof.client_id, request) is not None and authentication.spend(proof)
+        authenticated = super().authenticate_client(request, *args, **kwargs) and not request.client.signs
         return bool(authenticated and request.client_id in (None, "", request.client.client_id))
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
@@ -90,6 +101,8 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         if presented is None:
             return False
         self._same_resource(request, presented.grant.resource_id)
+        if presented.grant.is_signed_for and authentication.PROOF not in request.headers:
+            raise errors.InvalidClientError(description="This client proved itself by its own key before, and must now.", request=request)
         if not tokens.may_be_exchanged(presented):
             return False
         request.refresh_token_instance, request.user = presented, presented.grant.user
@@ -119,7 +132,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         presented: tokens.Presented | None = getattr(request, "refresh_token_instance", None)
         if presented is None:
             code: AuthorizationCode = request.code_row
-            return tokens.mint(code, with_refresh_token=code.may_refresh)
+            return tokens.mint(code, with_refresh_token=code.may_refresh, signed_for=authentication.PROOF in request.headers)
         try:
             return tokens.exchange(presented, request.refresh_token)
         except tokens.ChainBroken as error:

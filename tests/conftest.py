@@ -35,10 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only what touches the database runs: the rest would be the same test again."""
+    """On PostgreSQL only what touches the database runs: the rest would be the same test again. On SQLite nothing runs for two writers."""
     if databases.KIND == "sqlite":
-        return
-    concerned = [item for item in items if item.get_closest_marker("django_db") or _TOUCH_THE_DATABASE & set(item.fixturenames)]  # type: ignore[attr-defined]
+        concerned = [item for item in items if not item.get_closest_marker("postgresql")]
+    else:
+        touching = [item for item in items if item.get_closest_marker("django_db") or _TOUCH_THE_DATABASE & set(item.fixturenames)]  # type: ignore[attr-defined]
+        concerned = [item for item in touching if not item.get_closest_marker("whichever_database")]
     config.hook.pytest_deselected(items=[item for item in items if item not in concerned])
     items[:] = concerned
 

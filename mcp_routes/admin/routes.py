@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from mcp_routes import removal
 from mcp_routes.forms import RouteForm
 from mcp_routes.models import McpRoute
+from mcp_routes.upstream import shown
 from oauthgw.admin.confirm import plural
 from oauthgw.admin.readonly import CarefulAdmin, operator
 from oauthgw.guard.sealed import Unsealable
@@ -19,7 +20,7 @@ from oauthgw.guard.sealed import Unsealable
 
 class RouteAdmin(CarefulAdmin):
     form = RouteForm
-    list_display = ("slug", "name", "upstream_url", "auth_mode", "enabled", "connection_count")
+    list_display = ("slug", "name", "upstream", "auth_mode", "enabled", "connection_count")
     list_filter = ("enabled", "auth_mode")
     search_fields = ("slug", "name", "upstream_url", "former_slugs__slug")
     search_help_text = "Slug, present or former, name, or part of the upstream's URL"
@@ -30,6 +31,10 @@ class RouteAdmin(CarefulAdmin):
         ("Tokens", {"fields": ("access_token_ttl",)}),
         ("Times", {"fields": ("created_at", "updated_at")}),
     )
+
+    @admin.display(description="upstream", ordering="upstream_url")
+    def upstream(self, route: McpRoute) -> str:
+        return shown(route.upstream_url)
 
     @admin.display(description="stored headers")
     def stored_headers(self, route: McpRoute) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from mcp_routes import upstream
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.changes import Topic, publish
 
 SLUG = r"[a-z0-9][a-z0-9-]{0,62}"
 MAX_ACCESS_TOKEN_TTL = 8 * 3600
@@ -90,6 +91,7 @@ class McpRoute(models.Model):
                 raise IntegrityError(f"The slug {self.slug} belonged to another route before.")
             if before is not None and before.slug != self.slug:
                 FormerSlug.objects.create(slug=before.slug, route=self)
+            publish(Topic.ROUTE, self.pk)
 
     def get_absolute_url(self) -> str:
         return reverse("admin:mcp_routes_mcproute_change", args=[self.pk])

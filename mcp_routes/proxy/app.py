@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
-from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, upstream
+from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, streams, upstream
 from mcp_routes.proxy.headers import Receive, Scope, Send
 from mcp_routes.proxy.refusals import Refusal, challenge, refuse
 from oauthgw import principals
@@ -20,6 +20,7 @@ from oauthgw.guard.conf import gateway
 from oauthgw.guard.database import DatabaseUnavailable
 from oauthgw.guard.sealed import Unsealable
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.recorder import caller
 from oauthgw.principals import Principal
 
 _PATH = re.compile(rf"/mcp/({SLUG})/?")
@@ -29,10 +30,8 @@ _BODY_SECONDS = 60  # for a body to arrive; whoever sends slower holds memory an
 _STALE_SECONDS = 0.5  # after which a token that was good is asked about again
 _PREFLIGHT = [
     (b"access-control-allow-methods", refusals.METHODS.encode()),
-    (
-        b"access-control-allow-headers",
-        b"Authorization, *",
-    ),  # the wildcard does not cover Authorization (Fetch, "CORS-preflight fetch")
+    # The wildcard does not cover Authorization (Fetch, "CORS-preflight fetch").
+    (b"access-control-allow-headers", b"Authorization, *"),
     (b"access-control-max-age", b"7200"),
 ]
 
@@ -64,22 +63,26 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """One MCP request, from bearer token to upstream answer (MCP 2025-03-26 to 2026-07-28, Streamable HTTP)."""
     pages = [headers.text(value).lower() for name, value in scope["headers"] if name == b"origin"]
     if len(pages) > 1 or not all(_may_call(page) for page in pages):
-        return await refuse(headers.shared_with(None, send), refusals.FOREIGN_ORIGIN)
-    send = headers.shared_with(pages[0] if pages else None, send)
+        return await refuse(headers.Shared(None, send), refusals.FOREIGN_ORIGIN)
+    answer = send = headers.Shared(pages[0] if pages else None, send)
     try:
         path = _PATH.fullmatch(scope["path"])
+        if path and scope["method"] == "OPTIONS":  # needs no database: what follows may say that it is gone, and a page must hear it
+            return await _preflight(send)
         route = await snapshot.find(path[1]) if path else None
         if route is None:
             return await refuse(send, refusals.UNKNOWN_ROUTE)
-        if scope["method"] == "OPTIONS":
-            return await _preflight(send)
         admitted = await _admit(scope, receive, route)
     except DatabaseUnavailable as outage:
         body = await _body_of(scope, receive)
         return await refuse(send, refusals.UNAVAILABLE.answering(body), reason=f"the database does not answer: {outage}")
     if isinstance(admitted, Refusal):
         return await refuse(send, admitted)
-    await relay.while_connected(receive, _exchange(scope, admitted, send))
+    lasting = revisions.is_lasting(scope["method"], admitted.asked.body)
+    with streams.under_way(admitted.principal, route, lasting=lasting) as exchange:
+        cut = await relay.while_connected(receive, _exchange(scope, admitted, send), exchange.cut)
+    if cut is not None:
+        await _tell_of_cut(scope, admitted, cut, answer)
 
 
 async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call | Refusal:
@@ -98,18 +101,28 @@ async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call 
     asked = await _asked(scope, receive)
     if isinstance(asked, Refusal):
         return asked
-    if time.monotonic() - began > _STALE_SECONDS:  # it may have been revoked while the body was on its way
-        try:
-            principal = await principals.resolve(token, route.id)
-        except DatabaseUnavailable:
-            return refusals.UNAVAILABLE.answering(asked.body)  # here, where the body has been read
-        if principal is None:
-            return challenge(refusals.INVALID_TOKEN, _metadata_url(scope, route))
+    if time.monotonic() - began > _STALE_SECONDS:
+        present = await _as_it_is_now(scope, token, route)
+        if isinstance(present, Refusal):
+            return present.answering(asked.body)
+        route, principal = present
     signed = None if asked.modern else headers.one(scope["headers"], headers.SESSION)
     session = None if signed is None else sessions.open_signed(signed, principal)
     if signed is not None and session is None:
         return refusals.UNKNOWN_SESSION.answering(asked.body)
     return Call(route, principal, asked, session)
+
+
+async def _as_it_is_now(scope: Scope, token: str, route: snapshot.Route) -> tuple[snapshot.Route, Principal] | Refusal:
+    """Route and principal once more: the token may have been revoked, or the route changed, while the body was on its way."""
+    try:
+        present = await snapshot.find(route.slug)
+        if present is None or present.id != route.id:
+            return refusals.UNKNOWN_ROUTE
+        principal = await principals.resolve(token, present.id)
+    except DatabaseUnavailable:
+        return refusals.UNAVAILABLE  # here, where the body has been read
+    return (present, principal) if principal is not None else challenge(refusals.INVALID_TOKEN, _metadata_url(scope, present))
 
 
 async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
@@ -135,6 +148,16 @@ async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
         if differing is not None:
             return refusals.mismatch(differing).answering(body)
     return Asked(content, body, modern)
+
+
+async def _tell_of_cut(scope: Scope, call: Call, why: Refusal, answer: headers.Shared) -> None:
+    """An exchange that was ended from here: the refusal that a new request would get, unless its answer has begun."""
+    if answer.has_begun:
+        refusals.log.info("ended early (%s) request_id=%s", why.sentence, caller.get().request_id)
+        return
+    if why is refusals.INVALID_TOKEN:
+        why = challenge(why, _metadata_url(scope, call.route))
+    await refuse(answer, why.answering(call.asked.body), reason="access ended while the upstream was working")
 
 
 async def _exchange(scope: Scope, call: Call, send: Send) -> None:

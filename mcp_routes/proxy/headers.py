@@ -63,7 +63,8 @@ def to_upstream(headers: RawHeaders, dropped: frozenset[bytes], session: str | N
     """
     passed: CIMultiDict[str] = CIMultiDict()
     for name, value in headers:
-        if (name in _TO_UPSTREAM or name.startswith(b"mcp-")) and name != SESSION and name not in dropped:
+        # An underscore is the same letter as a hyphen to servers that speak CGI or WSGI: an id under that spelling was never checked.
+        if (name in _TO_UPSTREAM or name.startswith(b"mcp-")) and name != SESSION and name not in dropped and b"_" not in name:
             passed.add(name.decode("ascii"), text(value))
     if session is not None:
         passed[SESSION.decode()] = session
@@ -79,15 +80,21 @@ def to_client(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value) for name, value in headers if name.lower() in _TO_CLIENT and not _CONTROL.search(value)]
 
 
-def shared_with(origin: str | None, send: Send) -> Send:
-    """`send`, with the CORS headers of this page's origin on whatever is answered, refusals included (Fetch §3.2)."""
-    cors = [_VARY, _EXPOSED, _NOSNIFF]
-    if origin is not None:
-        cors.append((b"access-control-allow-origin", origin.encode()))
+class Shared:
+    """`send`, with the CORS headers of this page's origin on whatever is answered, refusals included (Fetch §3.2).
 
-    async def send_with_cors(message: Message) -> None:
+    `has_begun` says whether an answer has: after that there can be no other.
+    """
+
+    def __init__(self, origin: str | None, send: Send) -> None:
+        self._send = send
+        self._cors = [_VARY, _EXPOSED, _NOSNIFF]
+        if origin is not None:
+            self._cors.append((b"access-control-allow-origin", origin.encode()))
+        self.has_begun = False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *cors]}
-        await send(message)
-
-    return send_with_cors
+            message = {**message, "headers": [*message["headers"], *self._cors]}
+            self.has_begun = True
+        await self._send(message)

@@ -34,8 +34,9 @@ class Refusal:
 
 
 _FOR_ANY_PAGE = ((b"access-control-allow-origin", b"*"),)
+_VARY = ((b"vary", b"Origin"),)
 FOREIGN_HOST = Refusal(
-    400, "invalid_host", "This gateway is not known under this host name. An operator can add it to ALLOWED_HOSTS.", headers=_FOR_ANY_PAGE
+    400, "invalid_host", "This gateway is not known under this host name. An operator can add it to ALLOWED_HOSTS.", headers=_VARY
 )
 FOREIGN_ORIGIN = Refusal(
     403, "forbidden_origin", "Pages of this origin may not call this gateway. An operator can add it to ALLOWED_ORIGINS."
@@ -60,6 +61,11 @@ UNAVAILABLE = Refusal(503, -31503, "The gateway cannot look up access right now.
 STOPPING = Refusal(503, -31503, "The gateway is restarting. Try again in a few seconds.", headers=_SOON)
 BROKEN = Refusal(500, -32603, "The gateway failed to handle this request. Tell its operator the request id.")
 
+# The same outside the data plane, in the words of OAuth (RFC 6749 §5.2): who refreshes just then must not take an outage for a verdict.
+SITE_FOREIGN_HOST = replace(FOREIGN_HOST, headers=_FOR_ANY_PAGE)
+SITE_STOPPING = replace(STOPPING, code="temporarily_unavailable", headers=(*_SOON, *_FOR_ANY_PAGE))
+SITE_BROKEN = replace(BROKEN, code="server_error", headers=_FOR_ANY_PAGE)
+
 
 def challenge(refusal: Refusal, metadata_url: str) -> Refusal:
     """A 401 with what the client needs to sign in (RFC 6750 §3, RFC 9728 §5.1); an error code only when a token was there."""
@@ -70,7 +76,7 @@ def challenge(refusal: Refusal, metadata_url: str) -> Refusal:
 
 def mismatch(header: str) -> Refusal:
     """Header and body of a modern request disagree on this header."""
-    return replace(HEADER_MISMATCH, sentence=f"The {header} header is missing or does not match the body.")
+    return replace(HEADER_MISMATCH, sentence=f"The {header} header is missing, or differs from what the body names.")
 
 
 async def refuse(send: Send, refusal: Refusal, reason: str = "") -> None:

@@ -4,6 +4,7 @@ Knows answers and event streams; knows nothing of tokens or routes. Source: MCP 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -11,7 +12,7 @@ import aiohttp
 
 from mcp_routes.proxy import headers, messages
 from mcp_routes.proxy.headers import Receive, Send
-from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, log
+from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, Refusal, log
 from mcp_routes.proxy.upstream import UpstreamFault
 from oauthgw.guard.conf import gateway
 from oauthgw.journal.recorder import caller
@@ -22,6 +23,7 @@ _KEEP_ALIVE = b": keep-alive\n\n"
 _BOUNDARIES = (b"\n\n", b"\r\r", b"\n\r\n")
 _HELD_BYTES = 64 * 1024  # nobody can use half of a short JSON body, and while it is held a broken one can still become a 502
 _ERROR_BYTES = 1024 * 1024
+_PARTING_SECONDS = 0.2
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
@@ -30,15 +32,16 @@ _BROKEN = (aiohttp.ClientError, OSError)
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None]) -> bool:
-    """Runs an exchange until it ends or the client leaves; whether it ended.
+async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None], cut: "asyncio.Future[Refusal]") -> Refusal | None:
+    """Runs an exchange until it ends, the client leaves or it is cut; what it was cut for, if it was.
 
     `receive()` is awaited all the while: without that, a client that goes away is not noticed before the next byte, or ever.
     """
     running = asyncio.ensure_future(exchange)
     leaving = asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {running, leaving, cut}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         ended = running.done()
     finally:
         running.cancel()
@@ -46,7 +49,7 @@ async def while_connected(receive: Receive, exchange: Coroutine[Any, Any, None])
         outcomes = await asyncio.gather(running, leaving, return_exceptions=True)
     if ended and isinstance(outcomes[0], BaseException):
         raise outcomes[0]
-    return ended
+    return cut.result() if cut.done() and not ended else None
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -155,8 +158,10 @@ async def _pass_events(answer: aiohttp.ClientResponse, passed: RawHeaders, send:
                 tail = (tail + chunk)[-3:]
     except _BROKEN as error:  # the rest of the event is missing, and clients ignore an event without its end
         log.warning("the upstream broke off an event stream (%s) request_id=%s", type(error).__name__, caller.get().request_id)
-    finally:  # also when the process stops: an ended stream is reconnected, a cut one is an error
-        await send({"type": "http.response.body", "body": b""})
+    finally:  # also when it is cut or the process stops: an ended stream is reconnected, a broken one is an error
+        with contextlib.suppress(TimeoutError):  # to who reads nothing any more it is a broken one
+            async with asyncio.timeout(_PARTING_SECONDS):
+                await send({"type": "http.response.body", "body": b""})
 
 
 async def _next(answer: aiohttp.ClientResponse) -> bytes | None:

@@ -14,6 +14,7 @@ from mcp_routes.proxy.messages import Body, Posted
 _FIRST_MODERN = "2026-07-28"
 _REVISION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=")
+_LISTEN = "subscriptions/listen"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 # An old-era upstream does not check them against the body, so nothing behind us may be led by them.
@@ -27,6 +28,11 @@ def is_modern(version: str | None, body: Body) -> bool:
 
 def _modern(version: str | None) -> bool:
     return version is not None and _REVISION.fullmatch(version) is not None and version >= _FIRST_MODERN
+
+
+def is_lasting(method: str, body: Body) -> bool:
+    """Whether the answer is a stream without an end of its own: the old era's GET, or the modern `subscriptions/listen`."""
+    return method == "GET" or any(message.method == _LISTEN for message in body.messages)
 
 
 def dropped(modern: bool, body: Body) -> frozenset[bytes]:

@@ -1,6 +1,7 @@
 """The operators' pages of the authorization server: Django's admin, configured.
 
-Everything here is looked at, switched off or revoked; nothing is made or deleted by hand, and no credential is shown.
+Everything here is looked at, switched off or revoked; only clients are added by hand, and no credential is shown but a client's new secret,
+once.
 """
 
 from django.contrib import admin

@@ -30,7 +30,7 @@ class ConsentAdmin(ReadOnlyAdmin):
         question = Question(
             title="Withdraw these consents?",
             consequences=(
-                "The connections that rest on them end for good, on every device of the user; a stream that is open runs to its end.",
+                "The connections that rest on them end for good, on every device of the user, and so do streams that are open.",
                 "When the client connects again, the user is asked again.",
             ),
             button="Withdraw",

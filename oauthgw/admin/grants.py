@@ -52,7 +52,7 @@ class GrantAdmin(ReadOnlyAdmin):
         question = Question(
             title="Revoke these connections?",
             consequences=(
-                "No further request with their tokens is served; a stream that is open runs to its end. This cannot be undone.",
+                "No further request with their tokens is served, and streams that are open end. This cannot be undone.",
                 "The client may ask the user to connect again; a consent that still stands may answer that without a page.",
             ),
             button="Revoke",

@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest
 
+from oauthgw.models.identity import label
+
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
 else:
@@ -39,7 +41,7 @@ class ReadOnlyAdmin(CarefulAdmin):
     @admin.display(description="user", ordering="user__email")
     def who(self, row: Any) -> str:
         """The user by e-mail; a local account by its name."""
-        return (row.user.email or row.user.get_username()) if row.user is not None else ""
+        return label(row.user) if row.user is not None else ""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return tuple(str(name) for name in self.fields or ())

@@ -10,6 +10,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from oauthgw.models.client import usable_clients
+
 
 class _StateFilter(admin.SimpleListFilter):
     title = "state"
@@ -27,10 +29,27 @@ class _StateFilter(admin.SimpleListFilter):
 
 
 class ClientState(_StateFilter):
-    states = ("active", "disabled")
+    states = ("active", "waiting", "disabled")
 
     def condition(self, state: str | None) -> Q:
-        return Q(disabled_at__isnull=state == "active")
+        if state == "disabled":
+            return Q(disabled_at__isnull=False)
+        return usable_clients() if state == "active" else Q(disabled_at=None) & ~usable_clients()
+
+
+class Twins(admin.SimpleListFilter):
+    """Clients of which there are several alike."""
+
+    title = "twins"
+    parameter_name = "twins"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("yes", "with twins"), ("no", "without")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(twin_count__gt=1) if self.value() == "yes" else queryset.filter(twin_count=1)
 
 
 class ConsentState(_StateFilter):

@@ -10,11 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 
-from oauthgw import codes, tokens
 from oauthgw.admin.confirm import Question, ask, plural
 from oauthgw.admin.readonly import ReadOnlyAdmin, operator
+from oauthgw.ending import end_grants
+from oauthgw.identity import signed_in
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
-from oauthgw.models import Grant, Identity
+from oauthgw.models import Identity
 from oauthgw.models.tokens import live_grants
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ class UserAdmin(ReadOnlyAdmin):
         question = Question(
             title="Shut these users out?",
             consequences=(
-                "Their browser sessions end, they cannot sign in, and the access tokens of all their clients stop working at once.",
+                "Their browser sessions end and they cannot sign in.",
+                "The access tokens of all their clients stop working at once, and open streams end.",
                 "Nothing is deleted: let in again, their connections work again, as far as they have not expired.",
             ),
             button="Shut out",
@@ -117,10 +120,8 @@ class UserAdmin(ReadOnlyAdmin):
         if page is not None:
             return page
         users = list(queryset)
-        grants = Grant.objects.filter(user_id__in=[user.pk for user in users])
-        for user in users:
-            codes.void(user_id=user.pk)  # one on its way would be a connection in a moment
-        ended = tokens.revoke_all(grants, "An operator revoked all connections of the user.", operator(request))
+        reason = "An operator revoked all connections of the user."
+        ended = sum(end_grants(reason, operator(request), user_id=user.pk) for user in users)
         for user in users:
             self.log_change(request, user, "Revoked all connections.")
         self.message_user(request, f"Revoked {plural(ended, 'connection')} of {plural(len(users), 'user')}.")
@@ -130,8 +131,12 @@ class UserAdmin(ReadOnlyAdmin):
         kind = Kind.USER_ACTIVATED if active else Kind.USER_DEACTIVATED
         with transaction.atomic():
             users = list(queryset.exclude(is_active=active))
-            User.objects.filter(pk__in=[user.pk for user in users]).update(is_active=active)
+            keys = [user.pk for user in users]
+            User.objects.filter(pk__in=keys).update(is_active=active)
             for user in users:
                 record(kind, user=user, reason=f"by {operator(request)}")
                 self.log_change(request, user, f"{done}.")
+                if not active:
+                    signed_in.end_all(user, f"An operator shut the user out (by {operator(request)}).")
+            publish(Topic.USER, *keys)
         self.message_user(request, f"{done}: {plural(len(users), 'user')}.")

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 
 from oauthgw import scopes
-from oauthgw.clients import naming, redirects
+from oauthgw.clients import keys, naming, redirects
+from oauthgw.guard import fetch
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-AUTH_METHODS = ("none", *SECRET_METHODS)
+ASSERTION_METHOD = "private_key_jwt"
+AUTH_METHODS = ("none", *SECRET_METHODS, ASSERTION_METHOD)
 _URI_MEMBERS = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 _TEXT_MEMBERS = ("software_id", "software_version", "application_type")
 _MAX_URI = 2000
@@ -45,8 +47,14 @@ class ClientMetadata:
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def is_confidential(self) -> bool:
+    def has_secret(self) -> bool:
+        """Whether it proves itself by a secret, which the gateway makes."""
         return self.token_endpoint_auth_method in SECRET_METHODS
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether it can prove itself at all (RFC 6749 §2.1)."""
+        return self.has_secret or self.token_endpoint_auth_method == ASSERTION_METHOD
 
     def as_dict(self) -> dict[str, Any]:
         """As it is answered: every member that was kept."""
@@ -63,13 +71,14 @@ class ClientMetadata:
 
 def read(document: Mapping[str, Any]) -> ClientMetadata:
     """Judges a metadata document. Raises InvalidMetadata with the standard's code and a sentence that says what would be accepted."""
+    method = _auth_method(document.get("token_endpoint_auth_method"))
     return ClientMetadata(
         redirect_uris=_redirect_uris(document.get("redirect_uris")),
         client_name=naming.clean(_text(document, "client_name"), limit=_MAX_TEXT),
         grant_types=_grant_types(document.get("grant_types")),
-        token_endpoint_auth_method=_auth_method(document.get("token_endpoint_auth_method")),
+        token_endpoint_auth_method=method,
         scope=scopes.kept(_text(document, "scope", limit=10_000)),
-        extras=_extras(document),
+        extras=_extras(document) | _keys(document, method),
     )
 
 
@@ -119,10 +128,40 @@ def _extras(document: Mapping[str, Any]) -> dict[str, Any]:
     return extras
 
 
+def _keys(document: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The client's key set, by value or by reference and never both (RFC 7591 §2); required of a client that signs."""
+    by_value, uri = document.get("jwks"), _text(document, "jwks_uri", limit=_MAX_URI)
+    if by_value is not None and uri:
+        raise InvalidMetadata("invalid_client_metadata", "Send either jwks or jwks_uri, not both.")
+    if by_value is not None:
+        try:
+            kept = keys.read(by_value)
+            if method == ASSERTION_METHOD:
+                keys.refuse_without_use(kept)
+            return {"jwks": {"keys": kept}}
+        except keys.UnfitKeys as unfit:
+            raise InvalidMetadata("invalid_client_metadata", f"jwks cannot be used. {unfit}") from unfit
+    if uri:
+        _refuse_unfetchable(uri)
+        return {"jwks_uri": uri}
+    if method == ASSERTION_METHOD:
+        raise InvalidMetadata("invalid_client_metadata", f"{ASSERTION_METHOD} needs the client's public keys: send jwks or jwks_uri.")
+    return {}
+
+
+def _refuse_unfetchable(uri: str) -> None:
+    """Refuses what the gateway would never ask; anything else in the way shows when it does."""
+    try:
+        fetch.judge(uri)
+    except fetch.RefusedUrl as refused:
+        raise InvalidMetadata("invalid_client_metadata", f"jwks_uri cannot be used. {refused.sentence}") from refused
+
+
 def _web_uri(name: str, uri: str) -> str:
     """A URI that people may be shown and may follow: http(s) with a host, in ASCII."""
     try:
         parts = urlsplit(uri)
+        _ = parts.port  # which is only now read as a number
     except ValueError as error:
         raise InvalidMetadata("invalid_client_metadata", f"{name} is not a valid URI.") from error
     if not uri.isascii() or not uri.isprintable() or " " in uri or parts.scheme not in ("https", "http") or not parts.hostname:

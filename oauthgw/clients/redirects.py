@@ -11,13 +11,14 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from django.core.exceptions import ValidationError
 
 from oauthgw.guard.conf import gateway
+from oauthgw.guard.origin import LOOPBACK_NAMES
 
 MAX_LENGTH = 2000
 MAX_COUNT = 50
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ALLOWED_CHARACTERS = re.compile(r"[\x21-\x7e]+")  # ASCII, no white space, no control character
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")  # no percent-encoding, no zone, nothing browsers re-read
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error"})  # ours alone in an authorization response
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 
 # Schemes that run, read or send something by themselves, or are a registered protocol of wide use: never a client's private-use scheme.
@@ -44,7 +45,7 @@ def scheme(uri: str) -> str:
 def is_loopback(uri: str) -> bool:
     """Whether this is an http URI on the user's own machine (RFC 8252 §7.3; `localhost` because clients use it)."""
     parts = urlsplit(uri)
-    return parts.scheme == "http" and parts.hostname in _LOOPBACK
+    return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
 
 
 def is_https(uri: str) -> bool:
@@ -52,8 +53,13 @@ def is_https(uri: str) -> bool:
 
 
 def is_website(uri: str) -> bool:
-    """Whether this is https on a host that is not the user's own machine: nobody there can take another's place."""
-    return is_https(uri) and urlsplit(uri).hostname not in _LOOPBACK
+    """Whether this is https on a named host that is not the user's own machine: nobody there can take another's place.
+
+    Addresses are left out in every spelling a browser reads as one (WHATWG URL, "ends in a number"): some of them are this machine.
+    """
+    labels = (urlsplit(uri).hostname or "").removesuffix(".").split(".")
+    is_address = ":" in labels[0] or _NUMBER.fullmatch(labels[-1]) is not None
+    return is_https(uri) and not is_address and labels[-1] != "localhost"
 
 
 def host(uri: str) -> str:
@@ -95,21 +101,21 @@ def validate(uri: str) -> None:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        raise ValidationError(f"The redirect URI {_shown(uri)} is not a valid URI.") from error
+        raise _refused(uri, "is not a valid URI.") from error
     if "@" in parts.netloc:
-        raise ValidationError(f"The redirect URI {_shown(uri)} holds user information; leave out everything before '@'.")
+        raise _refused(uri, "holds user information; leave out everything before '@'.")
     if port == 0 or parts.netloc.endswith(":"):
-        raise ValidationError(f"The redirect URI {_shown(uri)} has an empty or zero port.")
+        raise _refused(uri, "has an empty or zero port.")
     _validate_scheme(uri, parts, uri[len(parts.scheme) :])
     taken = sorted(name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if name in _RESPONSE_PARAMETERS)
     if taken:
-        raise ValidationError(f"The redirect URI {_shown(uri)} has {taken[0]!r} in its query, which the authorization response needs.")
+        raise _refused(uri, f"has {taken[0]!r} in its query, which the authorization response needs.")
 
 
 def validate_all(uris: list[str]) -> None:
     """Refuses an empty or overlong set, and any URI that `validate` refuses."""
     if not uris:
-        raise ValidationError("At least one redirect URI is needed.")
+        raise ValidationError(f"At least one redirect URI is needed. {accepted()}")
     if len(uris) > MAX_COUNT:
         raise ValidationError(f"There are {len(uris)} redirect URIs; at most {MAX_COUNT} can be registered.")
     for uri in uris:
@@ -145,29 +151,29 @@ def accepted() -> str:
 def _validate_text(uri: str) -> None:
     """What can be said of a URI before it is taken apart."""
     if len(uri) > MAX_LENGTH:
-        raise ValidationError(f"The redirect URI {_shown(uri)} is longer than {MAX_LENGTH} characters.")
+        raise _refused(uri, f"is longer than {MAX_LENGTH} characters.")
     if not _ALLOWED_CHARACTERS.fullmatch(uri):
-        raise ValidationError(f"The redirect URI {_shown(uri)} must be printable ASCII without spaces; percent-encode anything else.")
+        raise _refused(uri, "must be printable ASCII without spaces; percent-encode anything else.")
     if "*" in uri.partition("?")[0]:
-        raise ValidationError(f"The redirect URI {_shown(uri)} holds a wildcard; register each URI in full.")
+        raise _refused(uri, "holds a wildcard; register each URI in full.")
     if "#" in uri:
-        raise ValidationError(f"The redirect URI {_shown(uri)} has a fragment; leave out everything from '#'.")
+        raise _refused(uri, "has a fragment; leave out everything from '#'.")
     if "\\" in uri:
-        raise ValidationError(f"The redirect URI {_shown(uri)} holds a backslash, which browsers read as a slash; use '/'.")
+        raise _refused(uri, "holds a backslash, which browsers read as a slash; use '/'.")
 
 
 def _validate_scheme(uri: str, parts: SplitResult, rest: str) -> None:
     name, hostname = parts.scheme, parts.hostname or ""
     if name in ("https", "http"):
         if not hostname or not rest.startswith("://"):
-            raise ValidationError(f"The redirect URI {_shown(uri)} names no host. {accepted()}")
+            raise _refused(uri, "names no host.")
         if not _AUTHORITY.fullmatch(parts.netloc):
-            raise ValidationError(f"The redirect URI {_shown(uri)} has a host that programs read in different ways; write it plainly.")
-        if name == "http" and hostname not in _LOOPBACK:
-            raise ValidationError(f"The redirect URI {_shown(uri)} uses plain http on a host that is not this machine. {accepted()}")
+            raise _refused(uri, "has a host that programs read in different ways; write it plainly.")
+        if name == "http" and hostname not in LOOPBACK_NAMES:
+            raise _refused(uri, "uses plain http on a host that is not this machine.")
         return
     if name in _PUBLIC_SCHEMES or name.startswith("ms-") or not _PRIVATE_USE_SCHEME.fullmatch(name) or not rest.startswith("://"):
-        raise ValidationError(f"The redirect URI {_shown(uri)} has a scheme that cannot be a client's own. {accepted()}")
+        raise _refused(uri, "has a scheme that cannot be a client's own.")
     if name not in gateway().client_redirect_schemes:
         raise UnknownScheme(f"The redirect URI {_shown(uri)} has a scheme that is not listed here. {accepted()}")
 
@@ -177,6 +183,10 @@ def _without_port(uri: str) -> tuple[str, str]:
     parts = urlsplit(uri)
     _, _, after_scheme = uri.partition("://")
     return parts.hostname or "", after_scheme[len(parts.netloc) :]
+
+
+def _refused(uri: str, why: str) -> ValidationError:
+    return ValidationError(f"The redirect URI {_shown(uri)} {why} {accepted()}")
 
 
 def _shown(uri: str) -> str:

@@ -50,6 +50,15 @@ def forget_lost_connections() -> bool:
     return bool(lost)
 
 
+def give_connection_back() -> None:
+    """For a thread that is about to wait for something else than the database; its next query takes a connection again.
+
+    A pool of 20 is soon empty when strangers decide how long each is kept. Inside a transaction nothing can be given back.
+    """
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 def _run(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         try:

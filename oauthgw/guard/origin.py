@@ -12,7 +12,12 @@ from django.http import HttpRequest
 
 from oauthgw.guard.conf import gateway
 
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")  # as `urlsplit().hostname` gives them
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")  # as they stand in a Host header or URL
+PEER = "gateway.peer"
+"""Where the ASGI scope keeps the address of the connection itself; `scope["client"]` is the client's, which proxies may have told."""
+SENT_HOST = "gateway.host"
+"""Where it keeps the Host that was sent; the header itself becomes the configured origin's."""
 BROWSER_HOST = "localhost"
 MOVED_FROM = "gateway_host"  # the query parameter that remembers, on a laptop, which loopback name a client used
 _PLAIN_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
@@ -33,9 +38,9 @@ def of(request: HttpRequest) -> str:
 def discovered(request: HttpRequest) -> str:
     """The origin under which the client found the gateway: its issuer. Differs from `of` only after `moved_browser`."""
     host = request.GET.get(MOVED_FROM, "")
-    if gateway().origin or not is_loopback_host(host) or not _PLAIN_HOST.fullmatch(host):
+    if gateway().origin or not gateway().workos.client_id or not _PLAIN_HOST.fullmatch(host):
         return of(request)
-    return of_host(host)
+    return of_host(host) if _port(host) == _port(request.get_host()) else of(request)
 
 
 def moved_browser(request: HttpRequest) -> str | None:
@@ -46,7 +51,7 @@ def moved_browser(request: HttpRequest) -> str | None:
     here = request.get_host()
     if gateway().origin or not gateway().workos.client_id or hostname(here) == BROWSER_HOST:
         return None
-    port = here.rpartition(":")[2] if _PORT.search(here) else ""
+    port = _port(here)
     query = request.GET.copy()
     query[MOVED_FROM] = here
     return f"http://{BROWSER_HOST}{f':{port}' if port else ''}{request.path}?{query.urlencode()}"
@@ -56,7 +61,7 @@ def spellings(origin: str) -> tuple[str, ...]:
     """Every origin under which this gateway may be named in a `resource`: itself, and on a laptop its loopback siblings."""
     if gateway().origin:
         return (gateway().origin,)
-    port = origin.rpartition(":")[2] if _PORT.search(origin) else ""
+    port = _port(origin)
     return tuple(f"http://{host}:{port}" if port else f"http://{host}" for host in LOOPBACK_HOSTS)
 
 
@@ -66,6 +71,11 @@ def hostname(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+def _port(host: str) -> str:
+    """The port at the end of a host or origin; empty when it names none."""
+    return host.rpartition(":")[2] if _PORT.search(host) else ""
 
 
 def is_loopback_host(host: str) -> bool:
@@ -79,6 +89,14 @@ def is_loopback_address(address: str) -> bool:
         return ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def address(text: str) -> str | None:
+    """An IP address in its one spelling, as it is stored; None for anything else (a Unix socket has no address)."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
 
 
 def is_forwarded(headers: Iterable[tuple[bytes, bytes]]) -> bool:

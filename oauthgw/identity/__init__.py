@@ -1,6 +1,6 @@
 """Who signs in, and how: the identity provider behind one small interface, the attempts under way, the people it vouches for.
 
-A second provider is one module that satisfies `provider.Provider`, and one line in `configured`.
+A second provider is one module that satisfies `provider.Provider`, one line in `configured`, and its settings.
 """
 
 from oauthgw.guard.conf import gateway

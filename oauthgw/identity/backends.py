@@ -8,7 +8,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from oauthgw.guard.conf import gateway
+from oauthgw.identity import dev
 
 
 class _SessionOnly(ModelBackend):
@@ -32,5 +32,4 @@ class Demo(_SessionOnly):
     """A demo user, while the gateway runs on a laptop: the session ends when DEBUG goes off or a provider is configured."""
 
     def get_user(self, user_id: int) -> User | None:
-        settings = gateway()
-        return super().get_user(user_id) if settings.debug and not settings.workos.client_id else None
+        return super().get_user(user_id) if dev.exist() else None

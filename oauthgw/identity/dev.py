@@ -37,6 +37,12 @@ DEMO_USERS = (
 )
 
 
+def exist() -> bool:
+    """Whether there are demo users at all: what they were given ends when DEBUG goes off or a provider is configured."""
+    settings = gateway()
+    return settings.debug and not settings.workos.client_id
+
+
 def permitted(request: HttpRequest) -> bool:
     """Whether sign-in without a provider exists for this request: all of it on this machine, and nothing in between that says otherwise.
 
@@ -44,8 +50,7 @@ def permitted(request: HttpRequest) -> bool:
     """
     settings = gateway()
     return (
-        settings.debug
-        and not settings.workos.client_id
+        exist()
         and (not settings.origin or origin.is_loopback_host(urlsplit(settings.origin).netloc))
         and origin.is_loopback_address(_peer(request))
         and origin.is_loopback_host(_host(request))
@@ -61,10 +66,10 @@ def demo_user(key: str) -> DemoUser | None:
 def _host(request: HttpRequest) -> str:
     """The Host that was sent, before the dispatcher made it the configured origin's."""
     scope = getattr(request, "scope", {})
-    return str(scope["gateway.host"] if "gateway.host" in scope else request.get_host())
+    return str(scope[origin.SENT_HOST] if origin.SENT_HOST in scope else request.get_host())
 
 
 def _peer(request: HttpRequest) -> str:
     """The raw peer's address, before `X-Forwarded-For` had a say."""
     scope = getattr(request, "scope", {})
-    return str(scope["gateway.peer"] if "gateway.peer" in scope else request.META.get("REMOTE_ADDR", ""))
+    return str(scope[origin.PEER] if origin.PEER in scope else request.META.get("REMOTE_ADDR", ""))

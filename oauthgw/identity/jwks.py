@@ -67,6 +67,11 @@ def fetch_key(url: str, key_id: str) -> RSAPublicKey:
     return key
 
 
+def is_shared(url: str) -> bool:
+    """Whether the shared cache holds the set at this URL; never fetches it."""
+    return _shared(url) is not None
+
+
 def _fetch(url: str) -> dict[str, dict[str, Any]]:
     answer = wire.ask("GET", url)
     if answer.status >= 500 or answer.status == 429:

@@ -3,7 +3,7 @@
 Knows `SIGN_IN_ALLOW` and `GATEWAY_ADMINS`, users and identities; knows no request and no provider.
 """
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -11,6 +11,7 @@ from oauthgw.guard.conf import gateway
 from oauthgw.identity.provider import Person
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Identity
+from oauthgw.models.identity import active_users
 
 
 class Deactivated(Exception):
@@ -31,6 +32,11 @@ def is_admin(person: Person) -> bool:
     if person.impersonator:
         return False
     return any(_is_email(entry, person) if "@" in entry else entry in person.roles for entry in gateway().admins)
+
+
+def may_still_act(user: AbstractBaseUser) -> bool:
+    """Whether what this user was given still counts."""
+    return User.objects.filter(active_users(), pk=user.pk).exists()
 
 
 def admit(provider: str, person: Person, *, admin: bool) -> User:
@@ -77,7 +83,8 @@ def _update_user(user: User, person: Person, admin: bool) -> None:
 
 def _update_identity(identity: Identity, person: Person) -> None:
     identity.email, identity.email_verified = person.email, person.email_verified
-    identity.organization_id, identity.role, identity.permissions = person.organization_id, person.role, list(person.permissions)
+    if not person.impersonator or identity.pk is None:  # an impersonator's session may be in another organisation than the person's own
+        identity.organization_id, identity.role, identity.permissions = person.organization_id, person.role, list(person.permissions)
     identity.signed_in_at = timezone.now()
     identity.save()
 

@@ -3,12 +3,15 @@
 Knows Django's session and what we keep in it; knows no provider and no page.
 """
 
+import json
+
 from django.contrib.auth import BACKEND_SESSION_KEY, login, logout
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.middleware.csrf import CSRF_SECRET_LENGTH
 
 from oauthgw.guard import sealed
+from oauthgw.identity import browser
 from oauthgw.identity.provider import Person
 
 SID = "sid"  # the provider's session id, for signing out there and for its `session.revoked`
@@ -31,7 +34,7 @@ def start(request: HttpRequest, user: User, person: Person, *, provider: str, de
     else:
         request.session.flush()
         login(request, user, backend=backend)
-        _same_token_in_every_tab(request, user)
+        _same_token_in_every_tab(request, user, backend)
     request.session[PROVIDER] = provider
     _put(request, SID, person.session_id)
     _put(request, IMPERSONATOR, person.impersonator)
@@ -51,13 +54,14 @@ def _put(request: HttpRequest, key: str, value: str) -> None:
         request.session.pop(key, None)
 
 
-def _same_token_in_every_tab(request: HttpRequest, user: User) -> None:
+def _same_token_in_every_tab(request: HttpRequest, user: User, backend: str) -> None:
     """Gives the browser the user's own CSRF secret in place of the random one that `login` has just made.
 
     Tabs that sign in at the same time each get a cookie and the last one stays: with random secrets, the forms of all others would be
-    refused. It is as secret as a random one, and another user's is another.
+    refused. It is as secret as a random one; another user's, another browser's and an impersonator's are others.
     """
-    secret = sealed.mac("csrf", str(user.pk).encode(), sealed.current_key())
+    whose = json.dumps([user.pk, backend, browser.digest_of(request)])
+    secret = sealed.mac("csrf", whose.encode(), sealed.current_key())
     if secret is None:
         raise AssertionError("the current key is always configured")
     request.META["CSRF_COOKIE"] = secret.hex()[:CSRF_SECRET_LENGTH]

@@ -1,4 +1,4 @@
-"""What happened: one row an OAuth event, written in the transaction that causes it."""
+"""What happened: one row an OAuth event, written in the transaction that causes it; and what other processes must notice."""
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +9,12 @@ class Event(models.Model):
 
     class Kind(models.TextChoices):
         CLIENT_REGISTERED = "client_registered", "Client registered"
+        CLIENT_CHANGED = "client_changed", "Client changed"
+        CLIENT_SECRET_REPLACED = "client_secret_replaced", "Client secret replaced"
+        CLIENT_APPROVED = "client_approved", "Client approved"
+        CLIENT_APPROVAL_WITHDRAWN = "client_approval_withdrawn", "Client approval withdrawn"
+        CLIENT_DISABLED = "client_disabled", "Client disabled"
+        CLIENT_ENABLED = "client_enabled", "Client enabled"
         CLIENT_REMOVED = "client_removed", "Client removed"
         SIGNED_IN = "signed_in", "Signed in"
         SIGN_IN_REFUSED = "sign_in_refused", "Sign-in refused"
@@ -44,3 +50,17 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.client_id or 'no client'})"
+
+
+class Change(models.Model):
+    """Something that every process must notice: what it holds about this may no longer be true. Kept for an hour."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    topic = models.CharField(max_length=16, help_text="One of `changes.Topic`.")
+    key = models.BigIntegerField(help_text="The id of the row it is about.")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.key}"

@@ -6,11 +6,11 @@ Knows the event row and the request at hand (by context variable); knows nothing
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
+from oauthgw.guard import origin
 from oauthgw.journal.models import Event
 
 Kind = Event.Kind
@@ -44,7 +44,7 @@ def record(
         client_id=client_id,
         grant_id=grant_id,
         resource=resource,
-        address=_address(at.address),
+        address=origin.address(at.address),
         request_id=at.request_id,
         reason=reason[:200],
     )
@@ -64,10 +64,3 @@ def record_once(
     same = Event.objects.filter(kind=kind, user_id=user.pk, client_id=client_id, grant_id=grant_id, reason=reason[:200])
     if not same.filter(at__gt=timezone.now() - within).exists():
         record(kind, user=user, client_id=client_id, grant_id=grant_id, resource=resource, reason=reason)
-
-
-def _address(text: str) -> str | None:
-    try:
-        return str(ip_address(text))
-    except ValueError:  # a Unix socket has no address
-        return None

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from oauthgw.guard.batches import Chore
+from oauthgw.journal import changes
 from oauthgw.journal.models import Event
 
 KEPT = timedelta(days=400)
@@ -18,7 +19,7 @@ _REFRESHES = (Event.Kind.GRANT_REFRESHED, Event.Kind.REFRESH_FORGIVEN)
 
 def chores() -> list[Chore]:
     """What `manage.py cleanup` removes here."""
-    return [Chore("journal events", old_events)]
+    return [Chore("journal events", old_events), Chore("change log entries", changes.old)]
 
 
 def old_events() -> QuerySet[Event]:

@@ -7,6 +7,17 @@ from django.urls import reverse
 from oauth2_provider.models import AbstractApplication
 
 from oauthgw.clients import redirects
+from oauthgw.guard.conf import gateway
+
+
+def usable_clients(through: str = "") -> models.Q:
+    """Clients that may act, as `Client.is_usable` judges one; `through` is the look-up that leads to them (`application__`)."""
+    approved = models.Q(**{f"{through}approved_at__isnull": False}) if _approval_is_needed() else models.Q()
+    return approved & models.Q(**{f"{through}disabled_at": None})
+
+
+def _approval_is_needed() -> bool:
+    return gateway().client_registration == "approval"
 
 
 class Client(AbstractApplication):
@@ -60,9 +71,29 @@ class Client(AbstractApplication):
         return bool(self.client_type == self.CLIENT_CONFIDENTIAL)
 
     @property
+    def is_of_document(self) -> bool:
+        """Whether what stands here was read from the client ID metadata document at its client ID: that domain's own word."""
+        return bool(self.registration_source == self.RegistrationSource.CIMD)
+
+    @property
+    def signs(self) -> bool:
+        """Whether it proves itself by its own key, and so by nothing else."""
+        return bool(self.token_endpoint_auth_method == self.AuthMethod.ASSERTION)
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether an assertion of its own counts. A document may offer a key beside going without, and such clients use either."""
+        return self.signs or (self.is_of_document and not self.metadata.keys().isdisjoint(("jwks", "jwks_uri")))
+
+    @property
     def is_vouched_for(self) -> bool:
         """Whether an operator vouches for this client, who then may be redirected with errors and is not called unverified."""
         return self.approved_at is not None
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether CLIENT_REGISTRATION asks for an operator's approval that this client does not have (yet, or any more)."""
+        return _approval_is_needed() and self.approved_at is None
 
     def redirect_uri_allowed(self, uri: str) -> bool:
         return any(redirects.matches(uri, known) for known in self.redirect_uris.split())
@@ -75,7 +106,7 @@ class Client(AbstractApplication):
         return self.GRANT_AUTHORIZATION_CODE in grant_types
 
     def is_usable(self, request: Any) -> bool:
-        return self.disabled_at is None
+        return self.disabled_at is None and not self.awaits_approval
 
     def clean(self) -> None:
         """The same rules as at registration; DOT's own would refuse custom schemes and loopback redirects."""

@@ -10,12 +10,13 @@ from django.db import models
 from django.urls import reverse
 
 from oauthgw.models.client import Client
+from oauthgw.models.identity import label
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
 
 
-class ConsentManager(models.Manager["Consent"]):
+class ConsentQuerySet(models.QuerySet["Consent"]):
     def standing(self, user: AbstractBaseUser, client: Client, resource_id: int, *, locked: bool = False) -> Consent | None:
         """The consent in force for this user, client and route, if there is one; `locked` keeps it so until the transaction ends."""
         rows = self.select_for_update() if locked else self.all()
@@ -35,7 +36,7 @@ class Consent(models.Model):
     given_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
 
-    objects = ConsentManager()
+    objects = ConsentQuerySet.as_manager()
 
     class Meta:
         ordering = ["-given_at"]
@@ -44,7 +45,7 @@ class Consent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.client} on {urlsplit(self.resource).path} for {self.user.email or self.user.get_username()}"
+        return f"{self.client} on {urlsplit(self.resource).path} for {label(self.user)}"
 
     def get_absolute_url(self) -> str:
         return reverse("admin:oauthgw_consent_change", args=[self.pk])

@@ -1,7 +1,24 @@
 """Who a user is at the identity provider, and the sign-ins under way."""
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
+
+from oauthgw.identity import dev
+
+
+def label(user: AbstractBaseUser) -> str:
+    """What to call a user towards people: the e-mail address, or the name of a local account."""
+    return str(getattr(user, "email", "") or user.get_username())
+
+
+def active_users(through: str = "") -> models.Q:
+    """Users whose word and tokens count: not switched off, and no demo user where there are none any more.
+
+    `through` is the look-up that leads to them (`user__`).
+    """
+    active = models.Q(**{f"{through}is_active": True})
+    return active if dev.exist() else active & ~models.Q(**{f"{through}identity__provider": dev.PROVIDER})
 
 
 class Identity(models.Model):

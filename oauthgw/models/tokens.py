@@ -5,6 +5,7 @@ Rows hold digests, never values. `oauthgw.codes` and `oauthgw.tokens` are their 
 
 from __future__ import annotations
 
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,13 +20,19 @@ from oauth2_provider.models import (
     AbstractRefreshToken,
 )
 
-from oauthgw.models.client import Client
+from oauthgw.models.client import Client, usable_clients
+from oauthgw.models.identity import active_users, label
 
 
 def live_grants(through: str = "") -> models.Q:
     """Grants neither revoked nor past their absolute age; `through` is the look-up that leads to them (`grants__`)."""
     ageless = models.Q(**{f"{through}expires_at": None}) | models.Q(**{f"{through}expires_at__gt": timezone.now()})
     return ageless & models.Q(**{f"{through}revoked_at": None})
+
+
+def tokens_in_force() -> models.Q:
+    """Tokens whose grant is live, whose client may act and whose user may too; their own expiry is for each kind to say."""
+    return live_grants("grant__") & usable_clients("application__") & active_users("user__")
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -44,6 +51,9 @@ class Grant(models.Model):
     resource_id = models.BigIntegerField(help_text="The route's immutable id: what /mcp compares.")
     resource = models.CharField(max_length=2000, help_text="The resource as issued (RFC 8707).")
     scope = models.CharField(max_length=200)
+    is_signed_for = models.BooleanField(
+        default=False, help_text="Whether the client proved itself by its own key when the code was redeemed: then it must each time."
+    )
     issued_at = models.DateTimeField(default=timezone.now)
     refreshed_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True, help_text="The absolute end; empty means none.")
@@ -61,7 +71,7 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {self.user.email or self.user.get_username()}"
+        return f"#{self.pk}: {self.client} on {urlsplit(self.resource).path} for {label(self.user)}"
 
     def get_absolute_url(self) -> str:
         return reverse("admin:oauthgw_grant_change", args=[self.pk])
@@ -119,6 +129,13 @@ class AccessToken(AbstractAccessToken):
     class Meta:
         ordering = ["-pk"]
         indexes = [models.Index(fields=["expires"], name="access_token_expiry")]
+
+
+def has_a_token_after(moment: datetime) -> models.Q:
+    """Grants with a token that could still be used after this moment, as far as its own lifetime goes."""
+    refresh = RefreshToken.objects.filter(grant=models.OuterRef("pk"), spent_at=None, expires_at__gt=moment)
+    access = AccessToken.objects.filter(grant=models.OuterRef("pk"), expires__gt=moment)
+    return models.Q(models.Exists(refresh)) | models.Q(models.Exists(access))
 
 
 class IDToken(AbstractIDToken):

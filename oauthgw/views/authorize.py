@@ -19,11 +19,13 @@ from oauth2_provider.views.mixins import OAuthLibMixin
 
 from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
+from oauthgw.clients import documents
 from oauthgw.guard import origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
+from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
-from oauthgw.views import parameters
+from oauthgw.views import document_pages, parameters
 from oauthgw.views.endpoints import not_found
 from oauthgw.views.pages import show
 
@@ -39,9 +41,12 @@ def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
         return decide(request)
     try:
         given = parameters.of_query(request)
+        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""))
         client, checked_redirect = _client_and_redirect(request)
     except parameters.Malformed as malformed:
         return show(request, pages.malformed(str(malformed)))
+    except document_pages.UNUSABLE as unusable:
+        return show(request, document_pages.explained(given["client_id"], unusable))
     except FatalClientError:
         return show(request, pages.bad_client_or_redirect(request.GET))
     except OAuthToolkitError as refused:  # client and redirect URI are good, and the request still is not
@@ -69,7 +74,7 @@ def _ask_or_continue(request: HttpRequest, given: Any, client: Client, redirect_
     resource = resource or _only_one()
     asked = consent.ask(_as_asked(request, given, redirect_uri, path, resource))
     user = cast("AbstractBaseUser", request.user)
-    asks_again = "consent" in given.get("prompt", "").split() or _is_impersonated(request)
+    asks_again = "prompt" in given or _is_impersonated(request)  # whatever is to be prompted, the page has it: consent, and "not you?"
     loop = loops.stopped(client, user, resource) if resource is not None else None
     if loop is not None:
         return pages.loop(request, client, asked.request, loop)
@@ -90,7 +95,7 @@ def decide(request: HttpRequest) -> HttpResponse:
         asked = consent.unsign(form.get("consent", ""), user, browser.digest_of(request) or "")
     except (parameters.Malformed, consent.Stale):
         return show(request, pages.stale())
-    client = Client.objects.filter(client_id=asked.request.client_id, disabled_at=None).first()
+    client = Client.objects.filter(usable_clients(), client_id=asked.request.client_id).first()
     if client is None or not client.redirect_uri_allowed(asked.request.redirect_uri):
         return show(request, pages.client_changed())
     if form.get("decision") != "approve":

@@ -13,10 +13,11 @@ from oauthlib.oauth2 import OAuth2Error
 
 from oauthgw import consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
-from oauthgw.clients import naming, redirects
+from oauthgw.clients import cimd, naming, redirects
 from oauthgw.guard import sealed
 from oauthgw.identity import browser
 from oauthgw.models import Client
+from oauthgw.models.identity import label
 from oauthgw.resources import ProtectedResource
 from oauthgw.views.pages import Problem, show
 
@@ -45,13 +46,14 @@ def consent_page(request: HttpRequest, page: Page) -> HttpResponse:
     context = {
         "client_name": shown_name(client),
         "verified": client.is_vouched_for,
+        "publisher": cimd.domain(client.client_id) if client.is_of_document else "",
         "client_host": urlsplit(client.metadata.get("client_uri", "")).hostname or "",
         "redirect_host": redirects.host(asked.request.redirect_uri),
         "redirect_kind": _kind(asked.request.redirect_uri),
         "resource": page.resource,
         "routes": [] if page.resource is not None else resources.backend().listed(),
         "abilities": _ABILITIES,
-        "user_label": getattr(page.user, "email", "") or page.user.get_username(),
+        "user_label": label(page.user),
         "switch_url": f"/oauth/login?{urlencode({'prompt': 'login', 'next': request.get_full_path()})}",
         "signed": consent.sign(asked, page.user, digest),
         "action": "/oauth/authorize",
@@ -127,13 +129,38 @@ def bad_client_or_redirect(query: QueryDict) -> Problem:
                 "In Claude Code: claude mcp remove, then claude mcp add. In VS Code: MCP: List Servers, then Disconnect Account.",
             ),
         )
-    wanted = query.get("redirect_uri", "")
+    if client.awaits_approval:
+        return waits_for_approval(client)
+    wanted = naming.clean(query.get("redirect_uri", ""), 300)
     return Problem(
         400,
         "This app asked to be reached at an address it did not register",
-        f"{shown_name(client)} wants the answer at {naming.clean(wanted, 300) or 'no address'}.",
+        f"{shown_name(client)} wants the answer at {wanted}."
+        if wanted
+        else f"{shown_name(client)} did not say where to send the answer, and it registered several addresses.",
         "An answer goes only to an address that was registered before, so that nobody else can receive it. Nothing was sent there.",
-        ("In the app, remove this MCP server and add it again: the app then registers its present address.",),
+        (_how_to_register_another_address(client),),
+    )
+
+
+def _how_to_register_another_address(client: Client) -> str:
+    if client.is_of_document:
+        return f"Tell the app's makers: the document {naming.clean(client.client_id, 300)} must list this address in redirect_uris."
+    return "In the app, remove this MCP server and add it again: the app then registers its present address."
+
+
+def waits_for_approval(client: Client) -> Problem:
+    """Never a redirect either: nobody vouches for the address (RFC 9700 §4.11.2)."""
+    return Problem(
+        400,
+        "This app waits for approval",
+        f"{shown_name(client)} is registered here, but an operator of this gateway has not approved it yet.",
+        "On this gateway an app may connect only after an operator has looked at it. Nothing was sent to the app.",
+        (
+            f"Ask whoever runs this gateway to approve it, and tell them its name and its client ID: {client.client_id}.",
+            "Once it is approved, go back to the app and connect again: it need not register anew.",
+            "If you run this gateway: the admin lists it under Clients, state waiting.",
+        ),
     )
 
 

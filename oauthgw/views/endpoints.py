@@ -98,4 +98,4 @@ def cacheable(document: dict[str, Any]) -> JsonResponse:
 @machine_endpoint("GET", "POST", "PUT", "DELETE")
 def not_found(request: HttpRequest, **_: Any) -> HttpResponse:
     """404 in JSON, for whatever is asked under the machines' paths: an HTML page confuses clients that probe."""
-    return error(404, "not_found", "There is nothing at this address. Check the route's name.")
+    return error(404, "not_found", "There is nothing at this address. Check its spelling, and the name of the route in it.")

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from oauthgw.guard import origin
 
-PAGES = ("/oauth/authorize", "/authorize", "/oauth/login", "/oauth/logout", "/admin")
+PAGES = ("/oauth/authorize", "/authorize", "/oauth/login", "/oauth/logout", "/account", "/admin")
 
 
 class OneBrowserOrigin:

@@ -9,8 +9,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from oauthgw import resources, scopes
+from oauthgw.clients.keys import ALGORITHMS
 from oauthgw.clients.metadata import AUTH_METHODS, GRANT_TYPES
 from oauthgw.guard import origin
+from oauthgw.guard.conf import gateway
 from oauthgw.views.endpoints import cacheable, error, machine_endpoint
 
 
@@ -64,17 +66,23 @@ def jwks(request: HttpRequest) -> HttpResponse:
 
 
 def _server_document(at: str, path: str) -> dict[str, Any]:
+    closed = gateway().client_registration == "closed"
     return {
         "issuer": at + path,
         "authorization_endpoint": f"{at}/oauth/authorize{path}",
         "token_endpoint": f"{at}/oauth/token",
-        "registration_endpoint": f"{at}/oauth/register",
+        **({} if closed else {"registration_endpoint": f"{at}/oauth/register", "client_id_metadata_document_supported": True}),
         "revocation_endpoint": f"{at}/oauth/revoke",
+        "introspection_endpoint": f"{at}/oauth/introspect",
+        "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANT_TYPES),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": list(scopes.SUPPORTED),
         "authorization_response_iss_parameter_supported": True,

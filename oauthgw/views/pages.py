@@ -50,6 +50,33 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     )
 
 
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler400`."""
+    problem = Problem(
+        status=400,
+        title="This request could not be understood",
+        what="Nothing was changed.",
+        why="It is too large, or not made as the pages of this gateway make theirs.",
+        steps=("Go back, reload the page and try again.", "If an app sent you here, start again from the app."),
+        link_url="/",
+        link_label="Start page",
+    )
+    return show(request, problem)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's `handler403`."""
+    problem = Problem(
+        status=403,
+        title="You may not open this page",
+        what="The account you are signed in with has no access to it.",
+        steps=("Sign in with another account.", "Or ask whoever runs this gateway."),
+        link_url="/oauth/login?prompt=login",
+        link_label="Use another account",
+    )
+    return show(request, problem)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's `handler404`."""
     problem = Problem(

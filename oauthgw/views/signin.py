@@ -6,7 +6,6 @@ Each parses, asks `oauthgw.identity` one question at a time, and answers. Knows 
 import logging
 from urllib.parse import urlencode
 
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -14,9 +13,11 @@ from django.views.decorators.http import require_http_methods
 
 from oauthgw import identity
 from oauthgw.guard import origin
+from oauthgw.guard.database import give_connection_back
 from oauthgw.identity import browser, dev, people, sessions, signin
 from oauthgw.identity.provider import Person, Provider, ProviderError
 from oauthgw.journal.recorder import Kind, caller, record
+from oauthgw.models.identity import label
 from oauthgw.views import endpoints, parameters
 from oauthgw.views import signin_problems as problems
 from oauthgw.views.pages import show
@@ -89,6 +90,7 @@ def _answer(request: HttpRequest, provider: Provider, attempt: signin.Finished, 
     if error:
         log.info("sign-in: the provider answered with an error")
         return show(request, problems.returned_error(error, description, attempt.next))
+    give_connection_back()
     try:
         person = provider.exchange(
             code=code,
@@ -134,7 +136,7 @@ def logout(request: HttpRequest) -> HttpResponse:
     if provider is not None and request.session.get(sessions.PROVIDER) != provider.name:
         provider = None
     if request.method == "GET":
-        context = {"user_label": _label(request.user), "provider_logout": bool(provider and request.session.get(sessions.SID))}
+        context = {"user_label": label(request.user), "provider_logout": bool(provider and request.session.get(sessions.SID))}
         return render(request, "logout.html", context)
     record(Kind.SIGNED_OUT, user=request.user)
     session_id = sessions.end(request)
@@ -169,7 +171,3 @@ def dev_login(request: HttpRequest) -> HttpResponse:
 
 def _user_agent(request: HttpRequest) -> str:
     return "".join(char for char in request.headers.get("User-Agent", "") if char.isprintable())[:_USER_AGENT_LENGTH]
-
-
-def _label(user: User) -> str:
-    return user.email or user.get_username()

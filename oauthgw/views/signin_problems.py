@@ -138,7 +138,8 @@ def not_allowed(person: Person, next_path: str) -> Problem:
         why="Its e-mail address is not verified, which may be the reason." if unverified else "",
         steps=(
             "Sign in with another account, for example that of your organisation.",
-            "Or ask whoever runs this gateway to let you in (SIGN_IN_ALLOW).",
+            "Or ask whoever runs this gateway to let you in.",
+            "For whoever runs this gateway: SIGN_IN_ALLOW names the organisations and e-mail domains that may sign in.",
         ),
         link_url=f"{retry_url(next_path)}&prompt=login",
         link_label="Use another account",

@@ -62,11 +62,14 @@ async def test_a_port_that_cannot_be_is_a_400_and_no_500(served: Served) -> None
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("target", [b"http://evil.example/mcp/told", b"http://localhost@evil.example/mcp/told", b"//evil.example/mcp/told"])
-async def test_a_target_that_names_a_foreign_host_is_not_served(served: Served, target: bytes) -> None:
-    """RFC 9112 §3.2.2: with an absolute target its host counts, and the Host header does not."""
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [(b"http://evil.example/mcp/told", 400), (b"http://localhost@evil.example/mcp/told", 400), (b"//evil.example/mcp/told", 404)],
+)
+async def test_a_target_that_names_a_foreign_host_is_not_served(served: Served, target: bytes, status: int) -> None:
+    """RFC 9112 §3.2.2: with an absolute target its host counts, and the Host header does not. Two slashes begin a path (§3.2.1)."""
     async with upstream(served, pong) as told:
-        assert (await exchange(served, ping(served, target=target))).status in (400, 404)
+        assert (await exchange(served, ping(served, target=target))).status == status
     assert told.received == []
 
 

@@ -14,10 +14,12 @@ from psycopg import sql
 
 from tests.attacks_wire.wire import PING as BODY
 from tests.attacks_wire.wire import answer, bearer, connected, request
-from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, gateway, post, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, post, upstream
 from tests.support import postgresql
 
 pytestmark = pytest.mark.asyncio
+
+TICK = b"data: tick\n\n"
 
 
 class Wire:
@@ -69,7 +71,7 @@ async def wired(tmp_path: Path) -> AsyncIterator[tuple[Served, Wire]]:
             serving = gateway(tmp_path, DATABASE_URL=url)
             served = await asyncio.to_thread(serving.__enter__)
             try:
-                async with upstream(served, pong):
+                async with upstream(served, answer_or_tick):
                     await calls(served, 16)  # a pool that is warm
                     yield served, wire
             finally:
@@ -82,8 +84,21 @@ async def wired(tmp_path: Path) -> AsyncIterator[tuple[Served, Wire]]:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-async def pong(received: Received) -> None:
-    await received.answer(PONG)
+async def answer_or_tick(received: Received) -> None:
+    """A call is answered; a stream ticks for as long as anybody listens."""
+    if received.method != "GET":
+        return await received.answer(PONG)
+    received.begin_stream()
+    while not received.writer.is_closing():
+        received.chunk(TICK)
+        await asyncio.sleep(0.05)
+
+
+async def listen(served: Served) -> Answer:
+    stream = await call(served, "GET", "/mcp/told", [("Authorization", f"Bearer {served.tokens['alice']}")])
+    assert stream.status == 200
+    assert (await stream.chunk()).startswith(TICK)  # several, where the machine is slow
+    return stream
 
 
 async def calls(served: Served, number: int) -> list[int]:
@@ -108,6 +123,29 @@ async def test_a_silent_database_is_a_503_for_everybody_in_good_time(wired: tupl
     async with asyncio.timeout(20):
         while await calls(served, 1) != [200]:
             pass
+
+
+async def test_a_restart_of_the_database_ends_no_stream(wired: tuple[Served, Wire]) -> None:
+    served, wire = wired
+    stream = await listen(served)
+    for _ in range(3):
+        wire.cut()
+        began = time.monotonic()
+        while time.monotonic() - began < 2:  # longer than it takes to ask about it again
+            assert await stream.chunk(), "the stream has ended"
+
+
+async def test_a_silent_database_ends_streams_after_as_long_as_a_warm_token_works(wired: tuple[Served, Wire]) -> None:
+    """Nobody here can know of a revocation, and one is to act within five seconds in any case."""
+    served, wire = wired
+    stream = await listen(served)
+    wire.open.clear()
+    began = time.monotonic()
+    while await stream.chunk():
+        pass
+    assert 3.5 < time.monotonic() - began < 8  # of which three are for a slow machine
+    wire.open.set()
+    wire.cut()
 
 
 async def test_an_outage_while_a_body_arrives_is_a_503_too(wired: tuple[Served, Wire]) -> None:

@@ -61,13 +61,14 @@ async def test_nor_does_it_pass_with_json_rpc(served: Served, status: bytes) -> 
 async def test_two_content_types_do_not_pass(served: Served) -> None:
     """A browser believes the last, the gateway judged the first."""
     status, lines, _ = await answered(served, sent(b"200 OK", JSON + b"Content-Type: text/html\r\n", b"<script>alert(1)</script>"))
-    assert status == 502 or [line for line in lines if line.startswith("content-type")] == ["content-type: application/json"]
+    assert status == 502
+    assert [line for line in lines if line.startswith("content-type")] == ["content-type: application/json"]
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 500\r\n", b"Transfer-Encoding: chunked\r\n", b""])
 async def test_a_json_answer_that_never_comes_is_given_up(served: Served, framing: bytes) -> None:
     """The client has heard nothing yet: it is waiting for response headers, and MCP_UPSTREAM_TIMEOUT_SECONDS bounds that."""
-    assert (await answered(served, b"HTTP/1.1 200 OK\r\n" + JSON + framing + b"\r\n"))[0] in (502, 504)
+    assert (await answered(served, b"HTTP/1.1 200 OK\r\n" + JSON + framing + b"\r\n"))[0] == 504
 
 
 @pytest.mark.parametrize(

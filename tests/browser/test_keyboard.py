@@ -13,7 +13,8 @@ _FOCUSED = """() => {
     return {
         words: element === document.body ? "" : (element.labels?.[0] ?? element).innerText.trim(),
         outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
-        onScreen: box.width > 0 && box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth,
+        // A page scrolls by whole pixels, and boxes begin between them.
+        onScreen: box.width > 0 && box.top > -1 && box.left > -1 && box.bottom < innerHeight + 1 && box.right < innerWidth + 1,
     };
 }"""
 

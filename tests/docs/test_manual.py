@@ -42,6 +42,9 @@ def test_the_manual_walk_works_as_printed(start_gateway: Callable[..., Gateway])
         "asking twice gives the same next refresh token",
         "\n200\n",
         'error="invalid_token"',
+        '"redirect_uris"',
+        "\n204\n",
+        "invalid_token\n",
     ]
     position = 0
     for words in expected:

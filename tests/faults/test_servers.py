@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.dataplane_fixtures import PING, SERVERS, Received, gateway, hang_up, post, upstream
+from tests.flows.dataplane_fixtures import PING, Received, gateway, hang_up, post, upstream
+from tests.support.gateway import SERVERS
 from tests.support.processes import PATIENCE, ROOT, free_port
 
 
@@ -23,10 +24,10 @@ async def test_sigterm_ends_open_streams_properly(tmp_path: Path) -> None:
         async with upstream(served, behaviour):
             answer = await post(served, PING)
             assert await answer.chunk() == b"data: 1\n\n"
-            served.process.send_signal(signal.SIGTERM)
+            served.gateway.process.send_signal(signal.SIGTERM)
             assert await answer.chunk() == b""  # the end of the body, not of the connection
             await hang_up()
-        assert await asyncio.to_thread(served.process.wait, PATIENCE) == 0
+        assert await asyncio.to_thread(served.gateway.process.wait, PATIENCE) == 0
     assert "Traceback" not in served.log()
 
 

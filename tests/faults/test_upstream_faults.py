@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, gateway, hang_up, post, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, call, gateway, hang_up, post, upstream
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
@@ -224,6 +224,7 @@ async def test_a_database_that_fails_is_a_503_and_never_a_401(served: Served, ta
             try:
                 await refused(served, 503, -31503)
                 answer = await post(served, PING)
+                assert (await call(served, "OPTIONS", "/mcp/told", [("Origin", "http://localhost:6274")])).status == 204
             finally:
                 database.execute(f"ALTER TABLE gone RENAME TO {table}")
         assert (answer.header("retry-after"), answer.header("www-authenticate")) == ("5", None)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
+from oauthgw.guard.sealed import digest
 from tests.flows.visitor import FORWARD, Visitor
 from tests.support.gateway import Gateway
 
@@ -97,11 +98,20 @@ class House:
         return Answered(client, client["redirect_uris"][0], _parameters(html.unescape(found[1])))
 
     def tokens(self, slug: str, user: str = "alice") -> dict[str, Any]:
-        """A new client's tokens for a route, with its client_id beside them."""
+        """A new client's tokens for a route, with its client_id and its whole registration beside them."""
         asked = self.ask(slug, self.visitor(user))
         answer = requests.post(f"{self.url}/oauth/token", data=asked.form(), timeout=10)
         assert answer.status_code == 200, answer.text
-        return {**answer.json(), "client_id": asked.client["client_id"]}
+        return {**answer.json(), "client_id": asked.client["client_id"], "registration": asked.client}
+
+    def expire(self, access_token: str) -> None:
+        """Lets an access token's time run out."""
+        row = f"AccessToken.objects.filter(token_checksum={digest(access_token)!r})"
+        ended = self.gateway.manage(
+            *("shell", "-v0", "-c"),
+            f"from django.utils.timezone import now; from oauthgw.models import AccessToken; print({row}.update(expires=now()))",
+        )
+        assert ended.strip() == "1"
 
     def call(self, slug: str, token: str) -> requests.Response:
         """The first request of an MCP client."""
@@ -113,19 +123,23 @@ class House:
             headers |= {"Mcp-Session-Id": session, "MCP-Protocol-Version": "2025-11-25"}
         return requests.post(self.route(slug), json=message, headers=headers, timeout=30, verify=self.verify)
 
-    def admin_pages(self, browser: requests.Session) -> str:
-        """Every list of the admin, and every page that a list links to."""
+    def admin_lists(self, browser: requests.Session) -> dict[str, str]:
+        """The admin's front page and every list that it links to, by address."""
         index = browser.get(f"{self.url}/admin/", timeout=10).text
-        lists = sorted(set(re.findall(r'href="(/admin/[a-z_0-9]+/[a-z_]+/)"', index)))
-        assert any("grant" in link for link in lists), index
-        pages = [index]
-        for link in lists:
+        links = sorted(set(re.findall(r'href="(/admin/[a-z_0-9]+/[a-z_]+/)"', index)))
+        assert any("grant" in link for link in links), index
+        lists = {"/admin/": index}
+        for link in links:
             page = browser.get(self.url + link, timeout=10)
             assert page.status_code == 200, link
-            pages.append(page.text)
-            rows = sorted(set(re.findall(rf'href="({link}\d+/change/)', page.text)))[:10]
-            pages += [browser.get(self.url + row, timeout=10).text for row in rows]
-        return "\n".join(pages)
+            lists[link] = page.text
+        return lists
+
+    def admin_pages(self, browser: requests.Session) -> str:
+        """Every list of the admin, and the pages of the first rows of each."""
+        lists = self.admin_lists(browser)
+        rows = [row for link, page in lists.items() for row in sorted(set(re.findall(rf'href="({link}\d+/change/)', page)))[:10]]
+        return "\n".join([*lists.values(), *(browser.get(self.url + row, timeout=10).text for row in rows)])
 
 
 def _parameters(url: str) -> dict[str, str]:

@@ -6,29 +6,26 @@ Rows are made by a script in the gateway's own settings, so that these tests nee
 import asyncio
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support import databases
-from tests.support.processes import PATIENCE, ROOT, free_port
+from tests.support.gateway import Gateway, configuration, manage, serve
+from tests.support.processes import PATIENCE, free_port
+from tests.support.upstream import demo_upstream
 
 _SEED = """
 import json, sys
 from datetime import timedelta
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw import tokens
-from oauthgw.models import AccessToken, Client, Grant
+from oauthgw.models import AccessToken, Client, Grant, Identity
 
 def route(slug, url, headers=None):
     made = McpRoute(slug=slug, name=slug, upstream_url=url, auth_mode="headers" if headers else "none")
@@ -36,49 +33,59 @@ def route(slug, url, headers=None):
     made.save()
     return made
 
+@transaction.atomic
 def token(user, client, route, **changed):
     resource = "http://localhost/mcp/" + route.slug
     grant = Grant.objects.create(user=user, client=client, resource_id=route.pk, resource=resource, scope="mcp:tools")
     value = tokens._answer(grant, None, None, timezone.now()).access_token.reveal()
     AccessToken.objects.filter(grant=grant).update(**changed)
+    refresh[value] = tokens.REFRESH_PREFIX + value
+    tokens._store_refresh_token(grant, 0, refresh[value], "", "", timezone.now())
     return value
+
+refresh = {}
 
 raw, demo = sys.argv[1:3]
 told, admin, sdk = route("told", raw, {"X-Api-Key": "k-123"}), route("told-admin", raw), route("demo", demo)
 FormerSlug.objects.create(slug="told-before", route=told)
 alice, bob = User.objects.create(username="alice"), User.objects.create(username="bob")
+signs_in = User.objects.create(username="demo-user")  # whom the list of demo users offers
+Identity.objects.create(user=signs_in, provider="dev", subject="demo-user")
 cursor, claude = (Client.objects.create(client_id=name, name=name, redirect_uris="http://localhost/cb", client_type="public",
                   authorization_grant_type="authorization-code") for name in ("cursor", "claude"))
 print(json.dumps({
     "alice": token(alice, cursor, told), "bob": token(bob, cursor, told), "alice_claude": token(alice, claude, told),
     "alice_admin": token(alice, cursor, admin), "alice_demo": token(alice, cursor, sdk),
     "expired": token(alice, cursor, told, expires=timezone.now() - timedelta(seconds=1)),
+    "demo_user": token(signs_in, cursor, told), "demo_user_claude": token(signs_in, claude, told), "bob_claude": token(bob, claude, told),
+    "alice_refresh": refresh[list(refresh)[0]],
 }))
 """
 
 
 @dataclass
 class Served:
-    """A gateway in processes of its own. `tokens` are by name; `log()` is everything it has logged."""
+    """A gateway in processes of its own, with nothing but a laptop's settings unless told otherwise. `tokens` are by name."""
 
-    port: int
+    gateway: Gateway
     upstream_port: int
     tokens: dict[str, str]
-    log_path: Path
-    database_url: str
-    process: subprocess.Popen[bytes]
 
     @property
     def origin(self) -> str:
-        return f"http://localhost:{self.port}"
+        return self.gateway.url
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
 
     @property
     def sqlite_path(self) -> str:
         """The database's file, for tests that change it under a running gateway: they run on SQLite only."""
-        return self.database_url.removeprefix("sqlite:///")
+        return self.gateway.database_url.removeprefix("sqlite:///")
 
     def log(self) -> str:
-        return self.log_path.read_text()
+        return self.gateway.log()
 
     async def logged(self, *parts: str) -> str:
         """Waits for a log line with all of these parts, and gives it: a request's line is written after its answer."""
@@ -90,79 +97,22 @@ class Served:
                 await asyncio.sleep(0.02)
 
 
-SERVERS: dict[str, Callable[[int], list[str]]] = {
-    "runserver": lambda port: [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
-    "gunicorn": lambda port: [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "gatewaysite.asgi:application",
-        "-c",
-        "gunicorn.conf.py",
-        "-b",
-        f"127.0.0.1:{port}",
-    ],
-}
+_LAPTOP = {"DEBUG": "true", "GATEWAY_ORIGIN": "", "MCP_UPSTREAM_TIMEOUT_SECONDS": "2", "MCP_MAX_BODY_BYTES": "100000"}
 
 
 @contextlib.contextmanager
 def gateway(directory: Path, server: str = "runserver", **settings: str) -> Iterator[Served]:
-    """Serves a gateway over a fresh database of this run's kind, beside the demo upstream, until the block ends."""
-    with databases.fresh(directory) as database_url:
-        yield from _served(directory, server, {"DATABASE_URL": database_url, **settings})
-
-
-def _served(directory: Path, server: str, settings: dict[str, str]) -> Iterator[Served]:
-    port, upstream_port, demo_port = free_port(), free_port(), free_port()
-    environment = {
-        **os.environ,
-        "DEBUG": "true",
-        "ENV_FILE": os.devnull,
-        "MCP_UPSTREAM_TIMEOUT_SECONDS": "2",
-        "MCP_MAX_BODY_BYTES": "100000",
-        "WEB_CONCURRENCY": "2",
-        **settings,
-    }
-    manage = [sys.executable, "manage.py"]
-    subprocess.run([*manage, "migrate", "-v0"], cwd=ROOT, env=environment, check=True)
-    seed = f"import sys; sys.argv = ['', 'http://127.0.0.1:{upstream_port}/mcp', 'http://127.0.0.1:{demo_port}/mcp']\n{_SEED}"
-    seeded = subprocess.run([*manage, "shell", "-v0", "-c", seed], cwd=ROOT, env=environment, check=True, capture_output=True)
-    log_path = directory / "gateway.log"
+    """Serves a gateway beside the demo upstream until the block ends, over a fresh database of this run's kind unless told DATABASE_URL."""
     with contextlib.ExitStack() as parts:
-        log = parts.enter_context(log_path.open("wb"))
-        process = parts.enter_context(_running(SERVERS[server](port), environment, log))
-        parts.enter_context(_running([sys.executable, "-m", "mcp_routes.demo", "--port", str(demo_port)], environment, log))
-        _until_listening(port, process, log_path)
-        _until_listening(demo_port, process, log_path)
-        yield Served(port, upstream_port, json.loads(seeded.stdout.splitlines()[-1]), log_path, environment["DATABASE_URL"], process)
-
-
-@contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str], log: Any) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError(f"nothing listens on {port}:\n{log.read_text()}")
+        url = settings.pop("DATABASE_URL", None) or parts.enter_context(databases.fresh(directory))
+        settings = {**_LAPTOP, **settings}
+        demo = parts.enter_context(demo_upstream(directory))
+        manage(configuration(url, 9000, **settings), "migrate", "--verbosity", "0")
+        running = parts.enter_context(serve(directory, url, server, **settings))
+        upstream_port = free_port()
+        told = f"import sys; sys.argv = ['', 'http://127.0.0.1:{upstream_port}/mcp', {demo.url!r}]\n"
+        seeded = running.manage("shell", "-v0", "-c", told + _SEED)
+        yield Served(running, upstream_port, json.loads(seeded.splitlines()[-1]))
 
 
 @dataclass

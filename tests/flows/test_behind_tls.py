@@ -1,6 +1,6 @@
-"""Behind a TLS-terminating proxy: one public origin, whatever arrives inside."""
+"""Behind a TLS-terminating proxy: one public origin, whatever arrives inside. Beside it, what a laptop without TLS does otherwise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.cookiejar import Cookie, CookieJar
 from pathlib import Path
 
@@ -47,8 +47,12 @@ def test_sign_in_consent_and_token_work_and_everything_speaks_of_the_public_orig
     assert house.call("demo", answer.json()["access_token"]).status_code == 200
 
 
+def cookies_of(visitor: Visitor) -> list[Cookie]:
+    return list(CookieJar.__iter__(visitor.session.cookies))
+
+
 def test_its_cookies_are_tied_to_host_and_tls(visitor: Visitor) -> None:
-    cookies: list[Cookie] = list(CookieJar.__iter__(visitor.session.cookies))
+    cookies = cookies_of(visitor)
     assert {cookie.name for cookie in cookies} >= {"__Host-session", "__Host-browser"}
     for cookie in cookies:
         assert cookie.name.startswith("__Host-") and cookie.secure and cookie.path == "/" and not cookie.domain_specified
@@ -58,6 +62,19 @@ def test_its_cookies_are_tied_to_host_and_tls(visitor: Visitor) -> None:
 def test_browsers_are_told_to_stay_with_tls(public: Gateway, visitor: Visitor) -> None:
     page = visitor.session.get(f"{public.url}/", timeout=10)
     assert "max-age=31536000" in page.headers["Strict-Transport-Security"]
+
+
+def test_over_plain_http_no_cookie_asks_for_tls_and_no_browser_is_told_to_stay_with_it(start_gateway: Callable[..., Gateway]) -> None:
+    """A `Secure` cookie would not come back over http (RFC 6265 §4.1.2.5), and HSTS would lock a laptop's other servers out."""
+    laptop = House(start_gateway())
+    visitor = laptop.visitor()
+    cookies = cookies_of(visitor)
+    assert {cookie.name for cookie in cookies} >= {"gateway_session", "gateway_browser"}
+    for cookie in cookies:
+        assert not cookie.name.startswith("__") and not cookie.secure and not cookie.domain_specified
+        assert cookie.has_nonstandard_attr("HttpOnly")
+    for path in ("/", "/healthz", "/mcp/demo", "/.well-known/oauth-authorization-server", "/admin/login/"):
+        assert "Strict-Transport-Security" not in visitor.session.get(f"{laptop.url}{path}", timeout=10).headers, path
 
 
 def test_no_header_of_a_request_changes_the_origin(public: Gateway, visitor: Visitor) -> None:

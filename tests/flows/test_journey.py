@@ -10,15 +10,16 @@ import pytest
 import requests
 
 from tests.flows.conftest import House
-from tests.flows.sdk import SdkClient
+from tests.flows.sdk import NEGOTIATED, SdkClient
 from tests.support.emulator import NODE_FOLDER
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", NEGOTIATED)
 async def test_the_python_sdk_goes_all_the_way(house: House, mode: str) -> None:
     program = SdkClient(house.route("demo"), house.visitor().authorize)
     async with program.connected(mode) as client:
+        assert client.protocol_version == NEGOTIATED[mode]
         assert {tool.name for tool in (await client.list_tools()).tools} >= {"echo", "add", "slow"}
         assert text_of(await client.call_tool("echo", {"text": "hello"})) == "hello"
         assert text_of(await client.call_tool("add", {"a": 2, "b": 3})) == "5"
@@ -28,7 +29,7 @@ async def test_the_python_sdk_goes_all_the_way(house: House, mode: str) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", NEGOTIATED)
 async def test_progress_arrives_while_the_tool_runs(house: House, mode: str) -> None:
     arrivals: list[float] = []
 
@@ -42,32 +43,36 @@ async def test_progress_arrives_while_the_tool_runs(house: House, mode: str) -> 
     assert ended - arrivals[0] > 0.4, "the first step was reported only when the tool had ended"
 
 
-def test_a_token_is_refreshed_without_the_browser_and_revoked_for_good(house: House) -> None:
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mode", NEGOTIATED)
+async def test_an_expired_token_is_refreshed_without_the_browser_and_a_revoked_one_leads_back_to_it(house: House, mode: str) -> None:
     program = SdkClient(house.route("demo"), house.visitor().authorize)
+    async with program.connected(mode) as client:
+        assert text_of(await client.call_tool("echo", {"text": "signed in"})) == "signed in"
+        first = program.storage.tokens
+        assert first is not None
 
-    async def use() -> None:
-        async with program.connected() as client:
-            await client.list_tools()
+        program.let_its_token_expire()
+        await asyncio.to_thread(house.expire, first.access_token)
+        assert house.call("demo", first.access_token).status_code == 401
+        assert text_of(await client.call_tool("echo", {"text": "refreshed"})) == "refreshed"
+        second = program.storage.tokens
+        assert second is not None and program.storage.client is not None
+        assert first.access_token != second.access_token and first.refresh_token != second.refresh_token
+        assert len(program.visits) == 1
 
-    asyncio.run(use())
-    tokens, client_id = program.storage.tokens, program.storage.client
-    assert tokens is not None and client_id is not None and tokens.refresh_token is not None
-
-    form = {"client_id": client_id.client_id, "refresh_token": tokens.refresh_token, "grant_type": "refresh_token"}
-    fresh = requests.post(f"{house.url}/oauth/token", data=form, timeout=10).json()
-    assert house.call("demo", fresh["access_token"]).status_code == 200
-    assert house.call("demo", tokens.access_token).status_code == 200
-
-    revoked = requests.post(
-        f"{house.url}/oauth/revoke", data={"client_id": client_id.client_id, "token": fresh["refresh_token"]}, timeout=10
-    )
-    assert revoked.status_code == 200
-    for token in (fresh["access_token"], tokens.access_token):
-        answer = house.call("demo", token)
-        assert answer.status_code == 401 and 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+        program.answers.clear()
+        form = {"client_id": program.storage.client.client_id, "token": second.refresh_token}
+        assert requests.post(f"{house.url}/oauth/revoke", data=form, timeout=10).status_code == 200
+        assert text_of(await client.call_tool("echo", {"text": "signed in again"})) == "signed in again"
+    assert ("POST", "/mcp/demo", 401) in program.answers
+    assert len(program.visits) == 2
+    for token in (first.access_token, second.access_token):
+        refused = house.call("demo", token)
+        assert refused.status_code == 401 and 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", NEGOTIATED)
 def test_the_typescript_sdk_goes_all_the_way(house: House, mode: str) -> None:
     command = ["node", "connect.mjs", house.route("demo"), mode]
     with subprocess.Popen(command, cwd=NODE_FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
@@ -80,6 +85,7 @@ def test_the_typescript_sdk_goes_all_the_way(house: House, mode: str) -> None:
                 program.stdin.write(house.visitor().authorize(said[-1]["authorize"]) + "\n")
                 program.stdin.flush()
     assert program.returncode == 0
+    assert said[-1]["version"] == NEGOTIATED[mode]
     assert set(said[-1]["tools"]) >= {"echo", "add", "slow"}
     assert said[-1]["progress"] == [1, 2] and "2 steps" in said[-1]["slow"]
 

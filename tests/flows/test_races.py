@@ -13,9 +13,9 @@ import requests
 from tests.flows.conftest import LOOPBACK, House
 from tests.support import databases
 from tests.support.processes import until
+from tests.support.signing import Signer
 
 WEB = "https://app.example.com/cb"
-on_postgresql = pytest.mark.skipif(databases.KIND != "postgresql", reason="SQLite has one writer at a time, and nothing to look at")
 
 
 def at_once(*acts: Callable[[], requests.Response]) -> list[requests.Response]:
@@ -133,7 +133,7 @@ def test_a_double_click_at_once_gives_one_code_that_works(house: House) -> None:
     assert ask_for_tokens(house, house.answered(answers[0].text, client).form()).status_code == 200
 
 
-@on_postgresql
+@pytest.mark.postgresql
 def test_a_withdrawal_under_way_is_waited_for_before_a_consent_is_repeated(house: House) -> None:
     """Else a code would slip out beside it, and outlive it."""
     visitor, client = house.visitor(), house.register(redirect_uris=[WEB])
@@ -149,7 +149,7 @@ def test_a_withdrawal_under_way_is_waited_for_before_a_consent_is_repeated(house
     assert 'name="decision"' in page.text and "code=" not in page.text
 
 
-@on_postgresql
+@pytest.mark.postgresql
 def test_a_token_does_not_wait_for_whoever_holds_the_clients_row(house: House) -> None:
     """A popular client gives tokens to many at once: noting its use must never queue them up."""
     asked = house.ask("demo")
@@ -164,6 +164,33 @@ def waits_for_a_lock(house: House) -> bool:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         row = watching.execute(query).fetchone()
     return row is not None and row[0] > 0
+
+
+def test_one_assertion_shown_many_times_at_once_works_once(house: House) -> None:
+    """Under gunicorn two processes see it; what an overheard one may do is decided by the database they share."""
+    signer = Signer()
+    client = house.register(redirect_uris=[LOOPBACK], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set)
+    form = {"grant_type": "refresh_token", "refresh_token": "unknown", **signer.form(client["client_id"], house.url)}
+    answers = at_once(*[lambda: ask_for_tokens(house, form)] * 20)
+    assert Counter(answer.json()["error"] for answer in answers) == {"invalid_grant": 1, "invalid_client": 19}
+
+
+def test_a_client_removed_while_it_asks_leaves_nothing_alive_and_is_no_crash(house: House) -> None:
+    tokens = house.tokens("demo")
+    registration = tokens["registration"]
+    headers = {"Authorization": f"Bearer {registration['registration_access_token']}"}
+
+    def remove() -> requests.Response:
+        return requests.delete(registration["registration_client_uri"], headers=headers, timeout=60)
+
+    answers = at_once(*[lambda: refresh(house, tokens), lambda: refresh(house, tokens), remove] * 4)
+    refreshed = [answer for answer in answers if answer.request.method == "POST"]
+    removed = {answer.status_code for answer in answers if answer.request.method == "DELETE"}
+    assert {answer.status_code for answer in refreshed} <= {200, 400, 401, 503}, "503: its tokens would have pointed to nobody"
+    assert 204 in removed <= {204, 401}
+    given = [tokens["access_token"], *(answer.json()["access_token"] for answer in refreshed if answer.status_code == 200)]
+    assert {house.call("demo", token).status_code for token in given} == {401}
+    assert journal(house, registration["client_id"])["client_removed"] == 1
 
 
 def test_the_same_person_signing_in_for_the_first_time_in_five_browsers_is_one_user(house: House) -> None:

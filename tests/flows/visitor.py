@@ -36,11 +36,6 @@ class Visitor:
         assert found, (page.status_code, page.url, page.text)
         return html.unescape(found[1])
 
-    def code(self, url: str, decision: str = "approve") -> dict[str, str]:
-        """The parameters that the client would be called with."""
-        query = parse_qs(urlsplit(self.authorize(url, decision)).query)
-        return {name: values[0] for name, values in query.items()}
-
     def open(self, url: str) -> requests.Response:
         """The page behind an address, after signing in where that is asked."""
         page = self.session.get(url, timeout=30)

@@ -46,6 +46,12 @@ const slow = await client.callTool(
   { name: 'slow', arguments: { steps: 2 } },
   { onprogress: (step) => progress.push(step.progress) },
 );
-say({ tools: tools.tools.map((tool) => tool.name), slow: slow.content[0].text, progress, scope: kept.tokens.scope });
+say({
+  version: client.getNegotiatedProtocolVersion(),
+  tools: tools.tools.map((tool) => tool.name),
+  slow: slow.content[0].text,
+  progress,
+  scope: kept.tokens.scope,
+});
 await client.close();
 input.close();

@@ -79,6 +79,29 @@ def values(url: str, table: str, wanted: str, column: str, value: str) -> list[A
         return [row[0] for row in found]
 
 
+def value(url: str, table: str, wanted: str, column: str, known: str) -> Any:
+    """One column of the row of a table that has this value in another."""
+    if url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(_sqlite_path(url))) as connection:
+            query = f"SELECT {wanted} FROM {table} WHERE {column} = ?"  # noqa: S608  (the test's own names)
+            return connection.execute(query, (known,)).fetchone()[0]
+    names = {"wanted": sql.Identifier(wanted), "table": sql.Identifier(table), "column": sql.Identifier(column)}
+    with psycopg.connect(url) as postgres:
+        row = postgres.execute(sql.SQL("SELECT {wanted} FROM {table} WHERE {column} = %s").format(**names), (known,)).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def run(url: str, statement: str) -> None:
+    """Changes something behind a running gateway's back."""
+    if url.startswith("sqlite:"):
+        with contextlib.closing(sqlite3.connect(_sqlite_path(url), isolation_level=None, timeout=30)) as connection:
+            connection.execute(statement)
+        return
+    with psycopg.connect(url, autocommit=True) as postgres:
+        postgres.execute(statement.encode())
+
+
 def _name(url: str) -> str:
     return urlsplit(url).path.lstrip("/")
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from tests.support.processes import PATIENCE, ROOT, answers, free_port, running
+from tests.support.processes import ROOT, answers, free_port, running
 
 NODE_FOLDER = ROOT / "tests" / "node"
 PEOPLE: tuple[dict[str, Any], ...] = (
@@ -32,17 +30,6 @@ class Emulator:
     def settings(self) -> dict[str, str]:
         """What a gateway is told, so that it signs people in here."""
         return {"WORKOS_CLIENT_ID": self.client_id, "WORKOS_CLIENT_SECRET": self.api_key, "WORKOS_API_BASE_URL": self.url}
-
-    def user_id(self, email: str) -> str:
-        """The id under which WorkOS knows a person."""
-        found = requests.get(
-            f"{self.url}/user_management/users",
-            params={"email": email},
-            headers={"Authorization": f"Bearer {self.api_key}"},
-            timeout=PATIENCE,
-        )
-        found.raise_for_status()
-        return str(next(user["id"] for user in found.json()["data"] if user["email"] == email))
 
 
 @contextlib.contextmanager

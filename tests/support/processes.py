@@ -42,6 +42,27 @@ def until(condition: Callable[[], bool], otherwise: Callable[[], str] | str, sec
         time.sleep(0.02)  # between two looks
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def holder(pids: Sequence[int], port: int, peer_port: int) -> int | None:
+    """Which of these processes holds the connection of this port of the machine with that one; None when none does (yet)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = [(int(row[1].rpartition(":")[2], 16), int(row[2].rpartition(":")[2], 16), row[9]) for row in rows]
+    sockets = {f"socket:[{inode}]" for own, other, inode in ends if (own, other) == (port, peer_port)}
+    return next((pid for pid in pids if sockets & _files_of(pid)), None)
+
+
+def _files_of(pid: int) -> set[str]:
+    found = set()
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed in the meantime
+            found.add(str(file.readlink()))
+    return found
+
+
 def listens(port: int) -> bool:
     """Whether a connection to this port of the machine is taken."""
     try:

@@ -4,7 +4,7 @@ import html
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -19,12 +19,14 @@ from django.utils import timezone
 from mcp_routes.models import McpRoute
 from oauthgw.guard.secret import Secret
 from oauthgw.models import Client, Identity
+from tests.support.signing import Signer
 
 HOST = "localhost:9000"
 ORIGIN = f"http://{HOST}"
 VERIFIER = "v" * 43
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 LOOPBACK = "http://127.0.0.1:33418/callback"
+WEB = "https://app.example.com/cb"
 
 
 @dataclass
@@ -83,6 +85,19 @@ class Party:
 
     def post(self, path: str, form: dict[str, str]) -> Any:
         return self.http.post(path, urlencode(form), content_type="application/x-www-form-urlencoded")
+
+
+@dataclass
+class SigningParty(Party):
+    """A client that proves itself by its own key; `audience` is whom its assertions are for."""
+
+    signer: Signer = field(default_factory=Signer)
+    audience: Any = ORIGIN
+
+    def token(self, **form: str) -> Any:
+        """Signs anew unless the form brings an assertion."""
+        proof = {} if "client_assertion" in form else self.signer.form(self.client.client_id, self.audience)
+        return self.post("/oauth/token", {**proof, **form})
 
 
 def signed_value(page: Any) -> str:
@@ -165,8 +180,18 @@ def editor(http: Browser, register: Callable[..., dict[str, Any]]) -> Party:
 @pytest.fixture
 def website(http: Browser, register: Callable[..., dict[str, Any]]) -> Party:
     """A confidential client with an https redirect, as hosted assistants are."""
-    answer = register(client_name="Website", redirect_uris=["https://app.example.com/cb"], token_endpoint_auth_method="client_secret_post")
+    answer = register(client_name="Website", redirect_uris=[WEB], token_endpoint_auth_method="client_secret_post")
     return Party(http, Client.objects.get(client_id=answer["client_id"]), answer["client_secret"])
+
+
+@pytest.fixture
+def chatbot(http: Browser, register: Callable[..., dict[str, Any]]) -> SigningParty:
+    """A client that signs, with its key set by value."""
+    signer = Signer()
+    answer = register(
+        client_name="Chatbot", redirect_uris=[WEB], token_endpoint_auth_method="private_key_jwt", jwks=signer.key_set, scope="mcp:tools"
+    )
+    return SigningParty(http, Client.objects.get(client_id=answer["client_id"]), signer=signer)
 
 
 @pytest.fixture

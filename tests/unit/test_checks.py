@@ -103,12 +103,24 @@ def test_a_laptop_needs_nothing_set(site: Site) -> None:
         ({"sign_in_allow": ("@*.example.com",)}, {}, "oauthgw.E006", "'@*.example.com'"),
         ({"admins": ("*",)}, {}, "oauthgw.E007", "GATEWAY_ADMINS"),
         ({"admins": ("@example.com",)}, {}, "oauthgw.E007", "GATEWAY_ADMINS"),
+        ({"sign_in_allow": ("*",)}, {}, "oauthgw.W005", "'admin'"),
         ({"client_redirect_schemes": ("https",)}, {}, "oauthgw.E008", "'https'"),
         ({"client_redirect_schemes": ("http",)}, {}, "oauthgw.E008", "'http'"),
         ({"client_redirect_schemes": ("javascript",)}, {}, "oauthgw.E008", "'javascript'"),
         ({"client_redirect_schemes": ("data",)}, {}, "oauthgw.E008", "'data'"),
         ({"client_redirect_schemes": ("cursor://",)}, {}, "oauthgw.E008", "CLIENT_REDIRECT_SCHEMES"),
         ({"client_redirect_schemes": ("my scheme",)}, {}, "oauthgw.E008", "CLIENT_REDIRECT_SCHEMES"),
+        ({"cimd_allowed_hosts": ("https://app.example.com",)}, {}, "oauthgw.E012", "CIMD_ALLOWED_HOSTS"),
+        ({"cimd_allowed_hosts": ("app.example.com/client.json",)}, {}, "oauthgw.E012", "'app.example.com/client.json'"),
+        ({"cimd_allowed_hosts": ("*.example.com",)}, {}, "oauthgw.E012", "'*.example.com'"),
+        ({"cimd_allowed_hosts": (".example.com",)}, {}, "oauthgw.E012", "'.example.com'"),
+        ({"cimd_allowed_hosts": ("user@example.com",)}, {}, "oauthgw.E012", "'user@example.com'"),
+        ({"fetch_trusted_hosts": ("*",)}, {}, "oauthgw.E013", "FETCH_TRUSTED_HOSTS"),
+        ({"fetch_trusted_hosts": ("10.0.0.0/8",)}, {}, "oauthgw.E013", "'10.0.0.0/8'"),
+        ({"fetch_trusted_hosts": ("http://idp.internal",)}, {}, "oauthgw.E013", "'http://idp.internal'"),
+        ({"fetch_trusted_hosts": ("idp.internal:",)}, {}, "oauthgw.E013", "'idp.internal:'"),
+        ({"fetch_trusted_hosts": ("idp.internal:99999",)}, {}, "oauthgw.E013", "'idp.internal:99999'"),
+        ({"fetch_trusted_hosts": ("::1",)}, {}, "oauthgw.E013", "'::1'"),
         ({"access_token_ttl": 3600, "refresh_token_ttl": 3600}, {}, "oauthgw.W003", "REFRESH_TOKEN_TTL_SECONDS"),
         ({"refresh_token_ttl": 3600, "refresh_replay": 3600}, {}, "oauthgw.W004", "REFRESH_REPLAY_SECONDS"),
         ({"allowed_origins": ("http://app.example.com",)}, {}, "mcp_routes.W001", "ALLOWED_ORIGINS"),
@@ -128,11 +140,14 @@ def test_a_misconfiguration_is_named(site: Site, changed: dict[str, Any], plain:
         ({"origin": "https://mcp.example.com:8443"}, {}),
         ({"origin": "http://[::1]:9000"}, {"ALLOWED_HOSTS": ["[::1]"]}),
         ({}, {"ALLOWED_HOSTS": [".example.com", "other.example.com"]}),
-        ({"sign_in_allow": ("*",)}, {}),
+        ({"sign_in_allow": ("*",), "admins": ("op@example.com",)}, {}),
+        ({"sign_in_allow": ("org_01HZ",), "admins": ("admin",)}, {}),
         ({"sign_in_allow": ("@Sub.Example.com", "org_01HZ")}, {}),
         ({"admins": ()}, {}),
         ({"client_redirect_schemes": ()}, {}),
         ({"client_redirect_schemes": ("com.example.app", "vscode")}, {}),
+        ({"cimd_allowed_hosts": ("app.example.com", "chatgpt.com:443", "xn--bcher-kva.example")}, {}),
+        ({"fetch_trusted_hosts": ("idp.internal", "127.0.0.1:80", "[::1]", "[::1]:8000", "localhost:9000")}, {}),
         ({"access_token_ttl": 3599, "refresh_token_ttl": 3600}, {}),
         ({"refresh_token_ttl": 3600, "refresh_replay": 3599}, {}),
         ({"allowed_origins": ("http://localhost:6274", "https://app.example.com")}, {}),
@@ -191,6 +206,29 @@ def test_nothing_set_at_all_names_everything_that_is_needed() -> None:
     assert result.returncode == 1
     for name in ENVIRONMENT:
         assert f"{name} " in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("GATEWAY_ORIGIN", "https://exämple.com", "xn--"),
+        ("GATEWAY_ORIGIN", "https://mcp.example.com/path", "scheme and host only"),
+        ("GATEWAY_ORIGIN", "http://mcp.example.com", "use https"),
+        ("WORKOS_API_BASE_URL", "https://api.workos.com?key=1", "https URL"),
+        ("WORKOS_API_BASE_URL", "https://user@api.workos.com", "https URL"),
+        ("DEBUG", "maybe", "true or false"),
+        ("ACCESS_TOKEN_TTL_SECONDS", "30000", "from 1 to 28800"),
+    ],
+)
+def test_a_misspelt_value_is_refused_by_name(name: str, value: str, named: str) -> None:
+    result = check({**ENVIRONMENT, name: value})
+    assert result.returncode != 0
+    assert f"{name} is " in result.stderr and named in result.stderr
+
+
+def test_a_list_without_entries_counts_as_not_set() -> None:
+    assert check({**ENVIRONMENT, "ALLOWED_HOSTS": "", "ALLOWED_ORIGINS": " , "}).returncode == 0
+    assert "SIGN_IN_ALLOW is not set" in check({**ENVIRONMENT, "SIGN_IN_ALLOW": ""}).stderr
 
 
 def test_production_settings_pass_the_deployment_checks_without_a_warning() -> None:

@@ -17,13 +17,12 @@ from oauthgw.guard import batches
 from oauthgw.identity import signin
 from oauthgw.journal.models import Event
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Consent, Grant, RefreshToken, SignIn, UsedAssertion
-from tests.support.databases import KIND
 from tests.unit.conftest import LOOPBACK, Clock, Party, Person
 from tests.unit.tokens.conftest import ok, refused, served
 
 KINDS = [
-    "authorization codes", "access tokens", "refresh tokens", "connections", "consents", "clients", "sign-ins", "client assertions",
-    "journal events",
+    "authorization codes", "access tokens", "refresh tokens", "connections", "consents", "clients", "sign-ins", "browser sessions",
+    "client assertions", "journal events", "change log entries",
 ]  # fmt: skip
 
 
@@ -59,7 +58,14 @@ class TestTheCommand:
     def test_a_dry_run_counts_and_removes_nothing(self, clock: Clock, connected: dict[str, Any]) -> None:
         clock.forward(days=2)
         first, second = clean("--dry-run"), clean("--dry-run")
-        assert first == second == {**dict.fromkeys(KINDS, 0), "authorization codes": 1, "access tokens": 1}
+        assert (
+            first
+            == second
+            == {
+                **dict.fromkeys(KINDS, 0),
+                **dict.fromkeys(("authorization codes", "access tokens", "browser sessions", "change log entries"), 1),
+            }
+        )
         assert AccessToken.objects.count() == 1
 
     def test_works_through_any_number_in_short_steps(
@@ -78,10 +84,10 @@ class TestTheCommand:
 
         monkeypatch.setattr(batches.Chore, "_remove", counted)
         assert clean()["sign-ins"] == 25
-        assert sorted(steps) == [1, 1, 5, 10, 10]  # with a code and an access token
+        assert sorted(steps) == [1, 1, 1, 1, 5, 10, 10]  # with a code, an access token, a session and a change
 
 
-@pytest.mark.skipif(KIND != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_another_node_is_busy_with_are_left_to_it(clock: Clock, transactional_db: None, register: Callable[..., Any]) -> None:
     for _ in range(2):

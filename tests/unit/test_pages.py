@@ -1,6 +1,7 @@
 """What people see: every page as a browser would read it, with the contexts that views give and with hostile ones."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,16 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import AnonymousUser, User
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client as Browser
 from django.test import RequestFactory
 
 from mcp_routes.models import McpRoute
 from mcp_routes.snippets import snippets
+from oauthgw.journal.recorder import Caller, caller
 from oauthgw.resources import ProtectedResource
+from oauthgw.views import pages
 from oauthgw.views.pages import Problem
 from tests.unit.conftest import Person
 
@@ -325,14 +329,20 @@ def test_only_staff_sees_the_way_to_the_administration(alice: Person, staff: boo
     assert "/oauth/logout" in links
 
 
-# Pages without a view
+# Pages that Django asks for
 
 
-@pytest.mark.parametrize("template", ["400.html", "403.html", "404.html", "500.html"])
-def test_an_error_page_needs_no_context(template: str) -> None:
-    page = Page(render_to_string(template))
+@pytest.mark.parametrize(("view", "status"), [(pages.bad_request, 400), (pages.forbidden, 403), (pages.not_found, 404)])
+def test_an_error_page_says_what_happened_and_names_the_request(rf: RequestFactory, view: Callable[..., HttpResponse], status: int) -> None:
+    request = rf.get("/")
+    request.user = AnonymousUser()
+    caller.set(Caller("4711"))
+    answer = view(request, Exception())
+    page = Page(answer.content.decode())
+    assert answer.status_code == status
     assert len(page.all("h1")) == 1
-    assert "/static/gateway.css" in [link.attributes["href"] for link in page.all("link")]
+    assert "4711" in answer.content.decode()
+    assert answer["Cache-Control"] == "no-store"
 
 
 def test_the_admin_offers_the_provider_beside_the_password(http: Browser, db: None) -> None:

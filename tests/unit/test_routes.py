@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from mcp_routes import removal, upstream
 from mcp_routes.models import FormerSlug, McpRoute
 from mcp_routes.resources import RouteResources
-from oauthgw.models import Client, Grant
+from oauthgw.models import Client, Consent, Grant
 
 URL = "https://upstream.example.com/mcp"
 
@@ -135,6 +135,15 @@ class TestRemoval:
         staying.refresh_from_db()
         assert ending.revoked_reason == "The route was removed."
         assert staying.is_live
+
+    def test_consents_to_it_are_withdrawn_and_those_to_others_stand(self, a_grant: Callable[[McpRoute], Grant]) -> None:
+        routes = make("demo"), make("other")
+        for grant in map(a_grant, routes):
+            Consent.objects.create(
+                user=grant.user, client=grant.client, resource_id=grant.resource_id, resource=grant.resource, given_at=grant.issued_at
+            )
+        routes[0].delete()
+        assert [consent.resource_id for consent in Consent.objects.filter(withdrawn_at=None)] == [routes[1].pk]
 
     def test_they_end_in_a_bulk_deletion_too(self, a_grant: Callable[[McpRoute], Grant]) -> None:
         grants = [a_grant(make("demo")), a_grant(make("other"))]

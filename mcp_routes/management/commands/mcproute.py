@@ -8,7 +8,6 @@ import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
@@ -59,7 +58,9 @@ class Command(BaseCommand):
                 route.save()
         except ValidationError as error:
             raise CommandError(_sentences(error)) from error
-        self.stdout.write(self.style.SUCCESS(f"Added: {gateway().origin}{route.path} leads to {_without_query(url)}"))
+        self.stdout.write(
+            self.style.SUCCESS(f"Added: {gateway().origin or 'http://localhost:9000'}{route.path} leads to {upstream.shown(url)}")
+        )
 
     def _list(self) -> None:
         rows = [
@@ -69,7 +70,7 @@ class Command(BaseCommand):
                 "enabled" if route.enabled else "disabled",
                 route.auth_mode,
                 str(removal.connections(route).count()),
-                _without_query(route.upstream_url),
+                upstream.shown(route.upstream_url),
             )
             for route in McpRoute.objects.all()
         ]
@@ -131,9 +132,3 @@ def _sentences(error: ValidationError) -> str:
 
 def _spoken(slug: str) -> str:
     return slug.replace("-", " ").strip().capitalize()
-
-
-def _without_query(url: str) -> str:
-    """For people: some upstreams take a key in the query, and a terminal is a log."""
-    parts = urlsplit(url)
-    return parts._replace(query="…").geturl() if parts.query else url

@@ -1,5 +1,6 @@
 """A gateway in use, and an operator who looks at it."""
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -34,6 +35,12 @@ class Scene:
     secrets: set[str]
 
 
+def what_was_seen(question: Any) -> str:
+    """The signed value of a question's page; empty where there was no question."""
+    found = re.search(r'name="seen" value="([^"]*)"', question.content.decode())
+    return found[1] if found else ""
+
+
 @dataclass
 class Operator:
     """A superuser in the admin."""
@@ -50,7 +57,9 @@ class Operator:
         return str(self.page(path, **query).content.decode())
 
     def act(self, path: str, action: str, *keys: int, confirmed: bool = True, **form: str) -> Any:
-        """Runs an action of a list; without `confirmed`, up to its question."""
+        """Runs an action of a list, through its question; without `confirmed`, up to it."""
+        if confirmed and not {"seen", "post"} & form.keys():  # Django's own question is answered by `post`
+            form = {**form, "seen": what_was_seen(self.act(path, action, *keys, confirmed=False, **form))}
         form = {"action": action, **({"confirmed": "yes"} if confirmed else {"index": "0"}), **form}
         return self.browser.post(f"/admin/{path}", {**form, "_selected_action": [str(key) for key in keys]}, follow=True)
 
@@ -95,7 +104,7 @@ def scene(db: None) -> Scene:
         resource=[uri],
     )
     with transaction.atomic():
-        first = tokens.mint(code, with_refresh_token=True)
+        first = tokens.mint(code, with_refresh_token=True, signed_for=False)
         assert first.refresh_token is not None
         presented = tokens.find_refresh_token(first.refresh_token.reveal(), client)
         assert presented is not None

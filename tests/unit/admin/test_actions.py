@@ -27,6 +27,7 @@ def said(answer: Any) -> str:
 
 ACTIONS = [
     ("oauthgw/client/", "disable", "client", "stop working at once"),
+    ("oauthgw/client/", "remove", "client", "1 live connection of 1 user will end"),
     ("oauthgw/consent/", "withdraw", "consent", "end for good"),
     ("oauthgw/grant/", "revoke", "grant", "cannot be undone"),
     ("auth/user/", "shut_out", "alice", "cannot sign in"),

@@ -52,9 +52,30 @@ def test_the_form_shows_the_names_of_stored_headers_and_no_value(operator: Opera
     assert HEADER_VALUE not in text
 
 
+def test_the_list_shows_no_key_that_stands_in_an_upstreams_query(operator: Operator, scene: Scene) -> None:
+    McpRoute.objects.update(upstream_url="https://upstream.example.com/mcp?api_key=canary-2")
+    text = operator.text(LIST)
+    assert "https://upstream.example.com/mcp?…" in text
+    assert "canary-2" not in text
+
+
 def test_an_empty_field_keeps_the_stored_headers(operator: Operator, scene: Scene) -> None:
     assert errors(change(operator, scene, name="Other")) == {}
     assert McpRoute.objects.get().name == "Other"
+    assert headers() == {"X-Api-Key": HEADER_VALUE}
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://other.example.com/mcp", "http://upstream.example.com/mcp", "https://upstream.example.com:1/mcp"]
+)
+def test_stored_headers_do_not_follow_to_another_host(operator: Operator, scene: Scene, elsewhere: str) -> None:
+    assert "headers" in errors(change(operator, scene, upstream_url=elsewhere))
+    assert errors(change(operator, scene, upstream_url=elsewhere, headers="X-Api-Key: canary-3")) == {}
+    assert headers() == {"X-Api-Key": "canary-3"}
+
+
+def test_stored_headers_stay_for_another_path_of_their_host(operator: Operator, scene: Scene) -> None:
+    assert errors(change(operator, scene, upstream_url="https://upstream.example.com/v2/mcp")) == {}
     assert headers() == {"X-Api-Key": HEADER_VALUE}
 
 

@@ -18,6 +18,24 @@ REGISTRABLE = [
     "zed://oauth",
 ]
 
+OF_THIS_MACHINE = [
+    "https://localhost/cb",
+    "https://LOCALHOST/cb",
+    "https://localhost./cb",
+    "https://app.localhost/cb",
+    "https://127.0.0.1/cb",
+    "https://127.0.0.2/cb",
+    "https://127.1/cb",
+    "https://2130706433/cb",
+    "https://0x7f000001/cb",
+    "https://0/cb",
+    "https://[::1]/cb",
+    "https://[0:0:0:0:0:0:0:1]/cb",
+    "https://[::ffff:127.0.0.1]/cb",
+    "http://127.0.0.1/cb",
+    "cursor://anysphere.cursor-mcp/oauth/callback",
+]
+
 REFUSED = [
     ("http://example.com/cb", "plain http"),
     ("http://127.0.0.1.evil.example/cb", "plain http"),
@@ -109,3 +127,13 @@ def test_fifty_redirect_uris_are_kept_and_fifty_one_refused() -> None:
 )
 def test_redirect_uris_are_compared_as_strings_with_only_the_loopback_port_free(requested: str, registered: str, allowed: bool) -> None:
     assert redirects.matches(requested, registered) is allowed
+
+
+@pytest.mark.parametrize("uri", OF_THIS_MACHINE)
+def test_what_another_program_of_this_machine_could_answer_is_no_website(uri: str) -> None:
+    assert not redirects.is_website(uri)
+
+
+@pytest.mark.parametrize("uri", ["https://claude.ai/cb", "https://localhost.example.com/cb", "https://127.example.com/cb", "https://x1/cb"])
+def test_a_named_host_is_a_website(uri: str) -> None:
+    assert redirects.is_website(uri)

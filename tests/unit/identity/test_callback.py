@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
 from oauthgw.guard.conf import WorkOS
 from oauthgw.identity import wire
+from oauthgw.identity.session_store import SessionStore
 from oauthgw.journal.models import Event
-from oauthgw.models import Identity, SignIn
+from oauthgw.models import BrowserSession, Identity, SignIn
 from tests.unit.identity.conftest import ALICE, CALLBACK, Reply, Standin, begin, come_back
 
 Configure = Callable[..., None]
@@ -36,7 +36,7 @@ def sign_in(browser: Browser, next_path: str = "/account/") -> Any:
 
 
 def nobody_was_made() -> bool:
-    return not User.objects.exists() and not Identity.objects.exists() and not Session.objects.exists()
+    return not User.objects.exists() and not Identity.objects.exists() and not BrowserSession.objects.exists()
 
 
 def test_login_leads_to_the_provider_with_our_callback(browser: Browser, standin: Standin) -> None:
@@ -72,7 +72,7 @@ def test_signing_in_changes_the_session_key(browser: Browser) -> None:
     first = browser.session.session_key
     sign_in(browser)
     assert browser.session.session_key != first
-    assert not Session.objects.filter(pk=first).exists()
+    assert not SessionStore().exists(str(first))
 
 
 def test_the_same_user_in_another_tab_leaves_open_forms_working(browser: Browser) -> None:
@@ -258,11 +258,11 @@ def test_a_user_who_is_switched_off_gets_a_page_and_no_session(browser: Browser)
     User.objects.create_user("placeholder")
     sign_in(browser)
     User.objects.filter(username=ALICE["id"]).update(is_active=False)
-    Session.objects.all().delete()
+    BrowserSession.objects.all().delete()
     answer = sign_in(browser)
     assert answer.status_code == 403
     assert "switched off" in text(answer)
-    assert not Session.objects.exists()
+    assert not BrowserSession.objects.exists()
 
 
 def test_admins_are_judged_at_each_sign_in(browser: Browser, configure: Configure) -> None:
@@ -287,6 +287,18 @@ def test_an_impersonated_session_is_marked_and_never_admin(
     assert "support@example.com" in text(browser.get("/oauth/logout"))
     assert browser.get("/admin/").status_code == 302
     assert own.get("/admin/").status_code == 200  # what the person's own session may do is not changed
+
+
+def test_an_impersonators_forms_are_worth_nothing_in_the_persons_own_session(
+    browser: Browser, new_browser: Callable[[], Browser], standin: Standin
+) -> None:
+    own = new_browser()
+    sign_in(own)
+    standin.answer = lambda: Reply(body=standin.signed_in(impersonator={"email": "support@example.com"}))
+    sign_in(browser)
+    for session in (own, browser):
+        session.get("/oauth/logout")
+    assert own.cookies["gateway_csrf"].value != browser.cookies["gateway_csrf"].value
 
 
 def test_signing_in_as_oneself_ends_the_impersonation(browser: Browser, standin: Standin) -> None:
@@ -322,6 +334,8 @@ def test_without_a_provider_a_page_says_what_to_set(browser: Browser, configure:
 
 def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
+    given = standin.signed_in(refresh_token="canary-refresh-token")
+    standin.answer = lambda: Reply(body=given)
     state = begin(browser)
     come_back(browser, state)
     standin.answer = lambda: Reply(400, {"code": "invalid_code", "message": "code-1"})
@@ -329,5 +343,14 @@ def test_logs_and_journal_show_no_credential(browser: Browser, standin: Standin,
     verifier = standin.received[0]["code_verifier"]
     told = caplog.text + "".join(event.reason for event in Event.objects.all())
     assert told
-    for secret in (state, verifier, "code-1", standin.received[0]["client_secret"], browser.cookies["gateway_browser"].value):
+    cookies = [browser.cookies[name].value for name in ("gateway_browser", "gateway_session")]
+    for secret in (
+        state,
+        verifier,
+        "code-1",
+        standin.received[0]["client_secret"],
+        given["access_token"],
+        given["refresh_token"],
+        *cookies,
+    ):
         assert secret not in told

@@ -127,6 +127,16 @@ def test_an_impersonated_sign_in_neither_gives_nor_takes_it() -> None:
 
 
 @pytest.mark.django_db
+def test_an_impersonated_sign_in_leaves_the_persons_own_organisation_and_role() -> None:
+    people.admit("workos", replace(ALICE, organization_id="org_A", role="member"), admin=False)
+    stranger = replace(ALICE, organization_id="org_B", role="admin", permissions=("all",), impersonator="support@example.com")
+    people.admit("workos", stranger, admin=False)
+    assert Identity.objects.values_list("organization_id", "role", "permissions").get() == ("org_A", "member", ["posts:read"])
+    people.admit("workos", replace(ALICE, organization_id="org_B", role="admin"), admin=False)
+    assert Identity.objects.values_list("organization_id", "role").get() == ("org_B", "admin")
+
+
+@pytest.mark.django_db
 def test_a_user_who_is_switched_off_is_not_admitted_nor_changed() -> None:
     people.admit("workos", ALICE, admin=False)
     User.objects.update(is_active=False)

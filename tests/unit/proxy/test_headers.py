@@ -35,5 +35,12 @@ def test_the_clients_own_session_id_never_passes() -> None:
     assert headers.to_upstream(raw, frozenset(), "up-1", {}).getall("mcp-session-id") == ["up-1"]
 
 
+@pytest.mark.parametrize("name", [b"mcp-session_id", b"mcp-protocol_version", b"mcp_session_id"])
+def test_no_spelling_of_a_deciding_header_passes_that_some_servers_read_as_it(name: bytes) -> None:
+    passed = headers.to_upstream([(name, b"victims-session"), (b"mcp-param-region", b"eu")], frozenset(), None, {})
+    assert name.decode() not in passed
+    assert passed["mcp-param-region"] == "eu"
+
+
 def test_a_header_that_no_server_may_send_does_not_come_back() -> None:
     assert headers.to_client([(b"Cache-Control", b"no-\x00cache"), (b"Allow", b"GET")]) == [(b"allow", b"GET")]

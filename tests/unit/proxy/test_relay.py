@@ -1,13 +1,14 @@
 """Event streams while they are quiet: a comment, but only between events."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 
-from mcp_routes.proxy import relay
+from mcp_routes.proxy import refusals, relay
 
 pytestmark = pytest.mark.asyncio
 
@@ -74,3 +75,77 @@ async def test_a_comment_may_stand_between_events(tail: bytes) -> None:
 @pytest.mark.parametrize("tail", [b"dat", b"x1\n", b"1\r\n", b"x1\r", b"\r\n\r"])
 async def test_a_comment_may_not_stand_within_one(tail: bytes) -> None:
     assert not relay.between_events(tail)
+
+
+class TestWhileConnected:
+    """An exchange ends by itself, by its client, or from here."""
+
+    async def run(self, *, ends: bool = False, leaves: bool = False, cut: bool = False) -> tuple[Any, list[str]]:
+        told: list[str] = []
+        why: asyncio.Future[refusals.Refusal] = asyncio.get_running_loop().create_future()
+
+        async def exchange() -> None:
+            try:
+                if not ends:
+                    await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("cancelled")
+                raise
+
+        async def receive() -> dict[str, Any]:
+            if not leaves:
+                await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        if cut:
+            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, why.set_result, refusals.INVALID_TOKEN)
+        async with asyncio.timeout(PATIENCE):
+            return await relay.while_connected(receive, exchange(), why), told
+
+    async def test_one_that_ends_was_not_cut(self) -> None:
+        assert await self.run(ends=True) == (None, [])
+
+    async def test_one_whose_client_leaves_is_given_up(self) -> None:
+        assert await self.run(leaves=True) == (None, ["cancelled"])
+
+    async def test_one_that_is_cut_is_given_up_and_says_why(self) -> None:
+        assert await self.run(cut=True) == (refusals.INVALID_TOKEN, ["cancelled"])
+
+
+async def test_a_stream_that_is_cut_ends_properly_even_within_an_event_unless_nobody_reads() -> None:
+    for reads in (True, False):
+        got: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any], reads: bool = reads, got: list[dict[str, Any]] = got) -> None:
+            if not reads and got and got[-1].get("body"):
+                await asyncio.Event().wait()
+            got.append(message)
+
+        await cut_in_mid_event(send, got)
+        ended = got[-1] == {"type": "http.response.body", "body": b""}
+        assert ended is reads
+
+
+async def cut_in_mid_event(send: Callable[[dict[str, Any]], Awaitable[None]], got: list[dict[str, Any]]) -> None:
+    """Relays half an event and cancels."""
+    left = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + b"data: ha")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
+        port = server.sockets[0].getsockname()[1]
+        async with session.get(f"http://127.0.0.1:{port}/") as streamed:
+            relaying = asyncio.ensure_future(relay.relay(streamed, [], send))
+            while not any(message.get("body") for message in got):  # noqa: ASYNC110  (what was sent has no event)
+                await asyncio.sleep(0.001)
+            relaying.cancel()
+            await asyncio.gather(relaying, return_exceptions=True)
+            assert relaying.cancelled()
+            streamed.close()
+        await left.wait()

@@ -12,7 +12,7 @@ from mcp_routes.proxy import sessions
 from oauthgw.guard.secret import Secret
 from oauthgw.principals import Principal
 
-ALICE = Principal(1, "alice", "cursor", 5, 9, "http://localhost/mcp/demo", frozenset(), 0.0, "", "", frozenset())
+ALICE = Principal(1, "alice", "cursor", 3, 5, 9, "http://localhost/mcp/demo", frozenset(), 0.0, "", "", frozenset())
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))

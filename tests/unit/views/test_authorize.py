@@ -325,9 +325,10 @@ class TestWhatIsRemembered:
         assert signed_value(alice.open(client, redirect_uri=uris[1]))
         assert "code" in sent_to_client(alice.open(client, redirect_uri=WEB))
 
-    def test_prompt_consent_asks_again(self, demo: McpRoute, alice: Person, website: Party) -> None:
+    @pytest.mark.parametrize("prompt", ["consent", "login", "select_account", "login consent"])
+    def test_a_prompt_asks_again(self, demo: McpRoute, alice: Person, website: Party, prompt: str) -> None:
         alice.decide(self.open_web(alice, website))
-        assert signed_value(self.open_web(alice, website, prompt="consent"))
+        assert signed_value(self.open_web(alice, website, prompt=prompt))
 
     def test_approval_prompt_of_the_library_is_ignored(self, demo: McpRoute, alice: Person, editor: Party) -> None:
         editor.redeem(alice.code(editor.client))

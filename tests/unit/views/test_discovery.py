@@ -46,15 +46,21 @@ def test_the_document_announces_what_is_offered_and_nothing_else(http: Browser, 
     found = document(http, ROOT)
     assert found == {
         "issuer": ORIGIN,
+        "client_id_metadata_document_supported": True,
         "authorization_endpoint": f"{ORIGIN}/oauth/authorize",
         "token_endpoint": f"{ORIGIN}/oauth/token",
         "registration_endpoint": f"{ORIGIN}/oauth/register",
         "revocation_endpoint": f"{ORIGIN}/oauth/revoke",
+        "introspection_endpoint": f"{ORIGIN}/oauth/introspect",
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
+        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": ["mcp:tools", "offline_access"],
         "authorization_response_iss_parameter_supported": True,
@@ -106,7 +112,7 @@ def test_what_is_not_there_is_a_404_in_json_that_nobody_caches(http: Browser, de
     assert answer["Access-Control-Allow-Origin"] == "*"
 
 
-@pytest.mark.parametrize("path", [ROOT, "/oauth/register", "/oauth/token", "/oauth/revoke", "/token", "/register"])
+@pytest.mark.parametrize("path", [ROOT, "/oauth/register", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/token", "/register"])
 def test_a_browsers_preflight_is_answered(http: Browser, db: None, path: str) -> None:
     answer = http.options(path, HTTP_ORIGIN="https://inspector.example", HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST")
     assert answer.status_code == 204

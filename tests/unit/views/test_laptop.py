@@ -45,7 +45,12 @@ def test_without_workos_nothing_moves(http: Browser, demo: McpRoute, alice: Pers
     assert alice.open(editor.client, resource=None).status_code == 200
 
 
-@pytest.mark.parametrize("forged", ["evil.example", "localhost.evil.example", "localhost:1/x", "localhost@evil.example"])
+def test_without_workos_the_address_names_no_other_issuer(demo: McpRoute, alice: Person, editor: Party) -> None:
+    sent = sent_to_client(alice.decide(alice.open(editor.client, gateway_host="127.0.0.1:9000")))
+    assert sent["iss"] == "http://localhost:9000/mcp/demo"
+
+
+@pytest.mark.parametrize("forged", ["127.0.0.1:1", "evil.example", "localhost.evil.example", "localhost:1/x", "localhost@evil.example"])
 def test_the_remembered_name_can_only_be_a_loopback_one(
     demo: McpRoute, alice: Person, editor: Party, with_workos: None, forged: str
 ) -> None:

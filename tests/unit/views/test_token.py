@@ -14,9 +14,9 @@ from mcp_routes.models import McpRoute
 from oauthgw import principals
 from oauthgw.models import AuthorizationCode, Client, Grant
 from tests.unit.conftest import LOOPBACK, ORIGIN, VERIFIER, Party, Person
+from tests.unit.posting import FORM, basic, post
 
 WEB = "https://app.example.com/cb"
-FORM = "application/x-www-form-urlencoded"
 
 
 def served(token: str, slug: str = "demo") -> bool:
@@ -99,16 +99,31 @@ class TestClientAuthentication:
         code = alice.code(website.client, redirect_uri=WEB)
         return {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER, "redirect_uri": WEB}
 
-    def basic(self, website: Party, secret: str) -> str:
-        return "Basic " + b64encode(f"{website.client.client_id}:{secret}".encode()).decode()
-
-    def post(self, http: Browser, form: dict[str, str], **headers: str) -> Any:
-        from urllib.parse import urlencode
-
-        return http.post("/oauth/token", urlencode(form), content_type=FORM, headers=headers)
-
     def test_a_secret_in_the_body_or_in_the_header_is_accepted(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
-        assert self.post(http, redeemable, Authorization=self.basic(website, website.secret)).status_code == 200
+        assert post(http, redeemable, Authorization=basic(f"{website.client.client_id}:{website.secret}")).status_code == 200
+
+    @pytest.mark.parametrize("registered", ["client_secret_basic", "client_secret_post"])
+    @pytest.mark.parametrize("used", ["header", "body"])
+    def test_either_way_of_sending_a_secret_will_do_whichever_is_registered(
+        self, http: Browser, website: Party, redeemable: dict[str, str], registered: str, used: str
+    ) -> None:
+        Client.objects.update(token_endpoint_auth_method=registered)
+        body = {"client_id": website.client.client_id, "client_secret": website.secret}
+        headers = {"Authorization": basic(f"{website.client.client_id}:{website.secret}")} if used == "header" else {}
+        assert post(http, redeemable | ({} if headers else body), **headers).status_code == 200
+
+    def test_a_public_client_has_no_secret_to_prove_itself_by(self, demo: McpRoute, alice: Person, http: Browser, editor: Party) -> None:
+        code = alice.code(editor.client)
+        assert editor.redeem(code, client_secret="a secret of its own").status_code == 401
+        assert editor.redeem(code).status_code == 200
+
+    def test_a_public_client_may_name_itself_in_the_header_without_a_secret(
+        self, demo: McpRoute, alice: Person, http: Browser, editor: Party
+    ) -> None:
+        """As Go's OAuth library does before it tries the body (RFC 6749 §2.3.1: an empty secret may be left out)."""
+        form = {"grant_type": "authorization_code", "code": alice.code(editor.client), "code_verifier": VERIFIER}
+        assert post(http, form, Authorization=basic(f"{editor.client.client_id}:x")).status_code == 401
+        assert post(http, form, Authorization=basic(f"{editor.client.client_id}:")).status_code == 200
 
     def test_its_digest_is_moved_to_a_new_key_once_and_then_left_alone(
         self, http: Browser, website: Party, redeemable: dict[str, str], add_encryption_key: Callable[[], None]
@@ -117,40 +132,45 @@ class TestClientAuthentication:
         body = {**redeemable, "client_id": website.client.client_id, "client_secret": website.secret}
         add_encryption_key()
         with CaptureQueriesContext(connection) as moving:
-            first = self.post(http, body).json()
+            first = post(http, body).json()
         with CaptureQueriesContext(connection) as following:
             assert website.refresh(first["refresh_token"]).status_code == 200
         written = [[query["sql"] for query in queries if '"client_secret" = ' in query["sql"]] for queries in (moving, following)]
         assert [len(statements) for statements in written] == [1, 0]
 
     def test_a_wrong_secret_is_a_401_with_the_basic_scheme(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
-        answer = self.post(http, redeemable, Authorization=self.basic(website, "wrong"))
+        answer = post(http, redeemable, Authorization=basic(f"{website.client.client_id}:wrong"))
         assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
         assert answer["WWW-Authenticate"].startswith("Basic")
-        assert self.post(http, redeemable, Authorization=self.basic(website, website.secret)).status_code == 200
+        assert post(http, redeemable, Authorization=basic(f"{website.client.client_id}:{website.secret}")).status_code == 200
 
     def test_no_secret_at_all_is_refused(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
-        assert self.post(http, {**redeemable, "client_id": website.client.client_id}).status_code == 401
+        assert post(http, {**redeemable, "client_id": website.client.client_id}).status_code == 401
 
     def test_a_secret_given_twice_is_refused(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
-        answer = self.post(http, {**redeemable, "client_secret": website.secret}, Authorization=self.basic(website, website.secret))
+        answer = post(
+            http, {**redeemable, "client_secret": website.secret}, Authorization=basic(f"{website.client.client_id}:{website.secret}")
+        )
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
     def test_a_header_of_one_client_with_the_id_of_another_is_refused(
         self, http: Browser, website: Party, editor: Party, redeemable: dict[str, str]
     ) -> None:
         form = {**redeemable, "client_id": editor.client.client_id}
-        assert self.post(http, form, Authorization=self.basic(website, website.secret)).status_code == 401
+        assert post(http, form, Authorization=basic(f"{website.client.client_id}:{website.secret}")).status_code == 401
 
     @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic " + b64encode(b"\xff\xfe").decode(), "Basic bm9jb2xvbg==", "Bearer x"])
     def test_an_unreadable_header_is_a_refusal_and_no_crash(
         self, http: Browser, website: Party, redeemable: dict[str, str], header: str
     ) -> None:
-        assert self.post(http, redeemable, Authorization=header).status_code in (400, 401)
+        answer = post(http, redeemable, Authorization=header)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
     def test_a_client_switched_off_is_unknown(self, http: Browser, website: Party, redeemable: dict[str, str]) -> None:
         Client.objects.update(disabled_at=timezone.now())
-        assert self.post(http, redeemable, Authorization=self.basic(website, website.secret)).json()["error"] == "invalid_client"
+        assert (
+            post(http, redeemable, Authorization=basic(f"{website.client.client_id}:{website.secret}")).json()["error"] == "invalid_client"
+        )
 
 
 @pytest.mark.parametrize(
@@ -174,11 +194,11 @@ class TestClientAuthentication:
 )
 def test_malformed_requests_get_the_standards_error(http: Browser, db: None, body: str, content_type: str, error: str) -> None:
     answer = http.post("/oauth/token", body, content_type=content_type)
-    assert answer.status_code in (400, 401) and answer.json()["error"] == error
+    assert (answer.status_code, answer.json()["error"]) == (401 if error == "invalid_client" else 400, error)
     assert answer["Access-Control-Allow-Origin"] == "*" and answer["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
 def test_parameters_in_the_url_are_refused(http: Browser, db: None, path: str) -> None:
     answer = http.post(f"{path}?grant_type=refresh_token&token=x", "", content_type=FORM)
     assert answer.json()["error"] == "invalid_request" and "URL" in answer.json()["error_description"]

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("oauthgw", "0002_client_metadata"),
+        ("oauthgw", "0003_browser_session"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,77 @@
+"""What the log of one process says while tokens come and go, with everything that may be switched to DEBUG at DEBUG."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from gatewaysite import logs
+from mcp_routes.models import McpRoute
+from oauthgw import principals
+from tests.unit.conftest import VERIFIER, Party, Person, sent_to_client, signed_value
+from tests.unit.posting import basic, post
+
+WEB = "https://app.example.com/cb"
+
+
+def is_pinned(name: str) -> bool:
+    return any(name == pinned or name.startswith(f"{pinned}.") for pinned in logs.PINNED)
+
+
+@pytest.fixture
+def everything(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """The root logger and each library's at DEBUG, except those that the gateway pins."""
+    caplog.set_level("DEBUG")
+    for name in list(logging.root.manager.loggerDict):
+        if not is_pinned(name):
+            caplog.set_level("DEBUG", name)
+    return caplog
+
+
+def told(caplog: pytest.LogCaptureFixture) -> str:
+    """Every record, with whatever a formatter could print of it."""
+    return "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records) + caplog.text
+
+
+def test_no_log_at_any_level_holds_what_a_token_request_carries(
+    demo: McpRoute, alice: Person, website: Party, everything: pytest.LogCaptureFixture
+) -> None:
+    page = alice.open(website.client, redirect_uri=WEB)
+    code = sent_to_client(alice.decide(page))["code"]
+    header = basic(f"{website.client.client_id}:{website.secret}")
+    form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER, "redirect_uri": WEB}
+    first: dict[str, Any] = post(website.http, form, Authorization=header).json()
+    second: dict[str, Any] = website.refresh(first["refresh_token"]).json()
+    assert website.refresh(second["refresh_token"], client_secret="canary-wrong-secret").status_code == 401
+    assert website.redeem(code, code_verifier="canary-wrong-verifier".ljust(43, "w")).status_code == 400
+    assert principals.resolve_now(second["access_token"], demo.pk) is not None
+    credentials = {"client_id": website.client.client_id, "client_secret": website.secret}
+    assert website.post("/oauth/revoke", {**credentials, "token": second["refresh_token"]}).status_code == 200
+    assert website.refresh(second["refresh_token"]).status_code == 400
+
+    logging.getLogger("a.library").debug("at work")
+    text = told(everything)
+    assert "a.library" in text  # DEBUG is on
+    secrets = [value for answer in (first, second) for name, value in answer.items() if name.endswith("_token")]
+    assert len(secrets) == 4
+    for secret in (*secrets, code, VERIFIER, website.secret, header, "canary-wrong", signed_value(page)):
+        assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["oauthlib.oauth2.rfc6749.grant_types.refresh_token", "oauth2_provider.views.base", "django.db.backends", "urllib3.connectionpool"],
+)
+def test_a_library_that_prints_credentials_at_debug_stays_above_it(everything: pytest.LogCaptureFixture, name: str) -> None:
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+    assert logging.getLogger(name).isEnabledFor(logging.INFO)
+
+
+def test_without_that_oauthlib_prints_the_refresh_token(
+    demo: McpRoute, alice: Person, editor: Party, everything: pytest.LogCaptureFixture
+) -> None:
+    """Why it is pinned; and that the test above would see it."""
+    token = editor.redeem(alice.code(editor.client)).json()["refresh_token"]
+    everything.set_level("DEBUG", "oauthlib")
+    assert editor.refresh(token).status_code == 200
+    assert token in told(everything)
