@@ -54,6 +54,6 @@ def _seconds(text: str) -> timedelta:
 def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # numbers that are out of range, and those that no machine word holds
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
 """Where a client's public keys come from: its own metadata, or the URL that it named (RFC 7591 §2, `jwks` and `jwks_uri`).
 
-A fetched set is kept in the shared cache; without the cache it is fetched each time. Never called inside a transaction: it may wait for a
-stranger's server. Knows the guarded client and the cache; `keys` knows what a set may hold.
+A fetched set is kept in the shared cache, and so is for a minute why there is none; without the cache it is fetched each time. Never called
+inside a transaction: it may wait for a stranger's server. Knows the guarded client and the cache; `keys` knows what a set may hold.
 """
 
 import json
@@ -55,20 +55,40 @@ def _fetched(uri: str, key_id: str | None) -> keys.KeySet:
         return held.keys
     if held is not None and not _may_ask_again(uri):
         return held.keys
+    if held is None:
+        _fail_as_before(uri)
     try:
         fresh = keys.read(_document(uri))
     except (fetch.CouldNotFetch, keys.UnfitKeys) as problem:
         log.warning("the key set at %s cannot be used: %s", uri, problem)
         if held is None:
+            _remember(uri, problem)
             raise
         return held.keys
     _try_the_cache(lambda: cache.set(_name(uri), (fresh, now()), STALE_SECONDS))
     return fresh
 
 
+def _remember(uri: str, problem: fetch.CouldNotFetch | keys.UnfitKeys) -> None:
+    """For whoever asks within the next minute. That we were busy ourselves is no failure of the client's."""
+    if isinstance(problem, fetch.TooBusy):
+        return
+    failure = (str(problem), problem.sentence if isinstance(problem, fetch.CouldNotFetch) else None)
+    _try_the_cache(lambda: cache.set(f"{_name(uri)}:failed", failure, REFETCH_SECONDS))
+
+
+def _fail_as_before(uri: str) -> None:
+    """Raises what the last attempt ended with, if that was within the last minute."""
+    failure = _try_the_cache(lambda: cache.get(f"{_name(uri)}:failed"))
+    if failure is None:
+        return
+    reason, sentence = failure
+    raise keys.UnfitKeys(reason) if sentence is None else fetch.CouldNotFetch(reason, sentence)
+
+
 def _document(uri: str) -> Any:
     give_connection_back()
-    content = fetch.fetch(uri, accept="application/jwk-set+json, application/json").content
+    content = fetch.fetch(uri, accept="application/jwk-set+json, application/json", purpose=fetch.Purpose.KEYS).content
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:

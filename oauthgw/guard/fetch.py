@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from http.client import HTTPException, HTTPResponse
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from types import MappingProxyType
@@ -23,11 +24,13 @@ from urllib.parse import SplitResult, urlsplit
 import certifi
 
 from oauthgw.guard.conf import gateway
+from oauthgw.guard.turns import NoTurn, Turns
 
 TOTAL_SECONDS = 5.0  # from the look-up of the name to the last byte
 MAX_BYTES = 64 * 1024
 MAX_URL = 2000
-AT_ONCE = 32  # fetches in this process; others wait for their turn within their own time
+AT_ONCE = 32  # fetches of one purpose in this process; others wait for their turn within their own time
+OF_ONE = 4  # of these from one host, from one network, or by the word of one domain's name servers
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _FIRST_FREE_PORT = 1024  # below it, all but 443 belong to other protocols (mail, shells, directories)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -46,7 +49,17 @@ _SPECIAL = tuple(
     )
 )
 
-_turns = threading.BoundedSemaphore(AT_ONCE)
+_ISATAP = (0x00005EFE, 0x02005EFE)  # how the lower half of such an address begins (RFC 5214 §6.1)
+
+_look_ups, _places = Turns("look-ups of", AT_ONCE), Turns("all", AT_ONCE)
+_domains, _hosts, _networks = Turns("domain", OF_ONE), Turns("host", OF_ONE), Turns("network", OF_ONE)
+
+
+class Purpose(StrEnum):
+    """What a URL is asked for. Each has places of its own, so that slow documents keep nobody from proving who they are."""
+
+    DOCUMENTS = "documents"
+    KEYS = "key sets"
 
 
 class CouldNotFetch(Exception):
@@ -59,6 +72,10 @@ class CouldNotFetch(Exception):
 
 class RefusedUrl(CouldNotFetch):
     """A URL that is never asked, whoever answers there."""
+
+
+class TooBusy(CouldNotFetch):
+    """All places stayed taken. It says nothing of what would have been answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +107,7 @@ class Target:
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
-def fetch(url: str, *, accept: str = "application/json") -> Fetched:
+def fetch(url: str, *, accept: str = "application/json", purpose: Purpose = Purpose.DOCUMENTS) -> Fetched:
     """Gets a URL: at most 64 kB in at most 5 seconds, name look-up included. Raises CouldNotFetch, whatever is in the way.
 
     https on port 443 or from 1024 up, on a host all of whose addresses are public; a host of FETCH_TRUSTED_HOSTS may be private, on any
@@ -98,14 +115,12 @@ def fetch(url: str, *, accept: str = "application/json") -> Fetched:
     """
     target = judge(url)
     deadline = time.monotonic() + TOTAL_SECONDS
-    with _explained(target), _turn(deadline):
-        addresses = _resolve(target, deadline)
-        with _connect(target, addresses, deadline) as connection:
-            connection.settimeout(_remaining(deadline))
-            connection.sendall(_request(target, accept))
-            with HTTPResponse(_Timed(connection, deadline), method="GET") as response:  # type: ignore[arg-type]  # makefile() is all it asks
-                response.begin()
-                return _read(target, response)
+    with _explained(target), _hosts.take(target.host, deadline), _connection(target, purpose, deadline) as connection:
+        connection.settimeout(_remaining(deadline))
+        connection.sendall(_request(target, accept))
+        with HTTPResponse(_Timed(connection, deadline), method="GET") as response:  # type: ignore[arg-type]  # makefile() is all it asks
+            response.begin()
+            return _read(target, response)
 
 
 def judge(url: str) -> Target:
@@ -139,15 +154,27 @@ def is_listed(host: str, port: int | None, entries: Container[str]) -> bool:
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public internet, and not to this machine, its network or its cloud.
 
-    An IPv6 address that stands for an IPv4 address (IPv4-mapped, 6to4, NAT64) is as public as that one.
+    An IPv6 address that stands for an IPv4 address (IPv4-mapped, 6to4, NAT64) is as public as that one; one that leads to an IPv4 address
+    behind a router (ISATAP) is public if both are.
     """
+    parsed = _meant(address)
+    if isinstance(parsed, IPv4Address):
+        return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved and not _is_special(parsed)
+    if (int(parsed) >> 32) & 0xFFFFFFFF in _ISATAP and not is_public(str(_last_bits(parsed))):
+        return False
+    return parsed in _UNICAST and parsed.is_global and not _is_special(parsed)
+
+
+def _meant(address: str) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, or else the address itself."""
     parsed = ip_address(address)
-    if isinstance(parsed, IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (IPv4Address(int(parsed) & 0xFFFFFFFF) if parsed in _NAT64 else None)
-        if inner is None:
-            return parsed in _UNICAST and parsed.is_global and not _is_special(parsed)
-        parsed = inner
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved and not _is_special(parsed)
+    if isinstance(parsed, IPv4Address):
+        return parsed
+    return parsed.ipv4_mapped or parsed.sixtofour or (_last_bits(parsed) if parsed in _NAT64 else parsed)
+
+
+def _last_bits(address: IPv6Address) -> IPv4Address:
+    return IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _is_special(address: IPv4Address | IPv6Address) -> bool:
@@ -166,24 +193,50 @@ def _allowed(parts: SplitResult, port: int) -> Target:
 
 
 @contextmanager
-def _turn(deadline: float) -> Iterator[None]:
-    """One of the places in this process: whoever sends slow URLs takes these, and not every thread there is."""
-    if not _turns.acquire(timeout=_remaining(deadline)):
-        raise CouldNotFetch("too many fetches at once", "The gateway is fetching too many documents just now.")
-    try:
-        yield
-    finally:
-        _turns.release()
+def _connection(target: Target, purpose: Purpose, deadline: float) -> Iterator[socket.socket]:
+    """A connection to the first address that takes one; each may use its share of the time that is left."""
+    addresses = _resolve(target, purpose, deadline)
+    with ExitStack() as kept:
+        for left in range(len(addresses), 0, -1):
+            share = time.monotonic() + _remaining(deadline) / left
+            try:
+                plain = kept.enter_context(_opened(target, addresses[-left], purpose, share))
+                break
+            except OSError:
+                if left == 1:
+                    raise
+        yield kept.enter_context(_secured(target, plain, deadline))
 
 
-def _resolve(target: Target, deadline: float) -> list[str]:
+@contextmanager
+def _opened(target: Target, address: str, purpose: Purpose, deadline: float) -> Iterator[socket.socket]:
+    """First the network's share, then a place: who has many slow names or addresses in one network takes few places.
+
+    An operator's own hosts may all be in one network.
+    """
+    with ExitStack() as turns:
+        if not target.trusted:
+            turns.enter_context(_networks.take(_network(address), deadline))
+        turns.enter_context(_places.take(purpose, deadline))
+        with socket.create_connection((address, target.port), timeout=_remaining(deadline)) as plain:
+            yield plain
+
+
+def _network(address: str) -> str:
+    """What is usually one owner's: a /24 of IPv4, a /48 of IPv6 (RFC 6177 §2)."""
+    meant = _meant(address)
+    return str(ip_network((meant, 24 if meant.version == 4 else 48), strict=False))
+
+
+def _resolve(target: Target, purpose: Purpose, deadline: float) -> list[str]:
     """The addresses of the host, in the system's order; all of them are fit to connect to.
 
-    The look-up has a thread of its own, because nothing can end it in time.
+    The look-up has a thread of its own, because nothing can end it in time; and turns of its own, because name servers may be slow too.
     """
-    answer: Future[list[str]] = Future()
-    threading.Thread(target=_look_up, args=(target, answer), name="fetch-dns", daemon=True).start()
-    addresses = answer.result(_remaining(deadline))
+    with _domains.take(".".join(target.host.split(".")[-2:]), deadline), _look_ups.take(purpose, deadline):
+        answer: Future[list[str]] = Future()
+        threading.Thread(target=_look_up, args=(target, answer), name="fetch-dns", daemon=True).start()
+        addresses = answer.result(_remaining(deadline))
     private = [address for address in addresses if not target.trusted and not is_public(address)]
     if private or not addresses:
         raise CouldNotFetch(f"not public: {', '.join(private)}", _not_found(target))
@@ -198,31 +251,14 @@ def _look_up(target: Target, answer: Future[list[str]]) -> None:
         answer.set_exception(error)
 
 
-def _connect(target: Target, addresses: list[str], deadline: float) -> socket.socket:
-    """A connection to the first address that takes one; each may use its share of the time that is left."""
-    for left in range(len(addresses), 0, -1):
-        try:
-            plain = socket.create_connection((addresses[-left], target.port), timeout=_remaining(deadline) / left)
-        except OSError:
-            if left == 1:
-                raise
-        else:
-            return _secured(target, plain, deadline)
-    raise AssertionError("_resolve gives at least one address")
-
-
 def _secured(target: Target, plain: socket.socket, deadline: float) -> socket.socket:
     """TLS whose certificate is good for the host's name, whichever address was connected to."""
     if not target.secure:
         return plain
-    try:
-        context = ssl.create_default_context(cafile=certifi.where())
-        context.set_default_verify_paths()  # and the machine's own store: a trusted private host has a private authority
-        plain.settimeout(_remaining(deadline))
-        return context.wrap_socket(plain, server_hostname=target.host)
-    except BaseException:
-        plain.close()
-        raise
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.set_default_verify_paths()  # and the machine's own store: a trusted private host has a private authority
+    plain.settimeout(_remaining(deadline))
+    return context.wrap_socket(plain, server_hostname=target.host)
 
 
 def _request(target: Target, accept: str) -> bytes:
@@ -273,6 +309,8 @@ def _explained(target: Target) -> Iterator[None]:
         yield
     except (socket.gaierror, UnicodeError) as error:
         raise CouldNotFetch(f"name look-up: {error}", _not_found(target)) from error
+    except NoTurn as error:
+        raise TooBusy(f"too many fetches at once: {error}", "The gateway is fetching too much just now. Try again in a minute.") from error
     except TimeoutError as error:
         raise CouldNotFetch("too slow", f"{host} did not answer within {TOTAL_SECONDS:g} seconds.") from error
     except ssl.SSLCertVerificationError as error:

@@ -24,6 +24,7 @@ OVERLAP_SECONDS = 30
 """No publishing transaction lives so long: its statements and its pauses end after 10 seconds, and it publishes last."""
 KEPT = timedelta(hours=1)
 """For how long entries are kept. A reader that was away for longer holds nothing that was not asked about again since."""
+PAGE = 5_000  # entries that are read at once: a flood must not fill the memory of every process
 _FIRST = 1000  # a reader begins with the newest entries: among them are those that commit late beside the newest
 
 _BOUNDED = "SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
@@ -63,9 +64,9 @@ def publish(topic: Topic, *keys: int) -> None:
 
 
 def above(floor: int | None) -> list[Entry]:
-    """The entries with a greater id, oldest first; without a floor the newest there are."""
+    """The next entries with a greater id, oldest first and at most a page; without a floor the newest there are."""
     columns = Change.objects.values_list("id", "topic", "key")
-    rows = columns.filter(id__gt=floor).order_by("id") if floor is not None else reversed(columns.order_by("-id")[:_FIRST])
+    rows = columns.filter(id__gt=floor).order_by("id")[:PAGE] if floor is not None else reversed(columns.order_by("-id")[:_FIRST])
     return [Entry(*row) for row in rows]
 
 
@@ -75,26 +76,39 @@ def old() -> QuerySet[Change]:
 
 
 class Reader:
-    """A process's place in the log. `floor` is the id above which it looks next; None before the first time.
+    """A process's place in the log. `after` is the id above which it looks next; None before the first time.
 
-    The floor rises only with a read that succeeded, so that an outage loses nothing however long it lasts.
+    A look begins at the floor and goes on page by page while pages are full. The floor rises only with a look that came to its end, so
+    that an outage loses nothing however long it lasts: each look goes over everything that can have appeared below what was read.
     """
 
     def __init__(self) -> None:
         self.floor: int | None = None
+        self.after: int | None = None
+        self._look_began: float | None = None
         self._highest = 0
         self._applied: set[int] = set()
         self._marks: deque[tuple[float, int]] = deque()  # when a read began, and the highest id seen by then
 
+    @property
+    def has_more_to_read(self) -> bool:
+        """Whether its look is not at the end: the next page is due at once."""
+        return self._look_began is not None
+
     def take(self, entries: Sequence[Entry], read_at: float) -> list[Entry]:
-        """What is new among the entries above the floor. `read_at` is the monotonic second at which the reading began."""
+        """What is new among the entries above `after`. `read_at` is the monotonic second at which the reading began."""
         if self.floor is None:
             self.floor = entries[0].id - 1 if len(entries) == _FIRST else 0
         new = [entry for entry in entries if entry.id not in self._applied]
         self._applied.update(entry.id for entry in new)
         self._highest = max([self._highest, *(entry.id for entry in new)])
         self._marks.append((read_at, self._highest))
-        self._raise_floor(read_at - OVERLAP_SECONDS)
+        began = read_at if self._look_began is None else self._look_began
+        if len(entries) == PAGE:
+            self._look_began, self.after = began, entries[-1].id
+            return new
+        self._raise_floor(began - OVERLAP_SECONDS)  # its first page was read then, and may have missed what appeared since
+        self._look_began, self.after = None, self.floor
         return new
 
     def _raise_floor(self, until: float) -> None:

@@ -25,7 +25,7 @@ async def follow(apply: Callable[[Entry], None]) -> NoReturn:
     while True:
         began = time.monotonic()
         try:
-            entries = await in_database(above, reader.floor)
+            entries = await in_database(above, reader.after)
         except DatabaseUnavailable as outage:
             if not away:
                 log.warning("the change log cannot be read (%s); what changes meanwhile is caught up with", outage)
@@ -37,7 +37,8 @@ async def follow(apply: Callable[[Entry], None]) -> NoReturn:
             away = False
         for entry in reader.take(entries, began):
             _apply(apply, entry)
-        await asyncio.sleep(EVERY_SECONDS)
+        if not reader.has_more_to_read:
+            await asyncio.sleep(EVERY_SECONDS)
 
 
 def _apply(apply: Callable[[Entry], None], entry: Entry) -> None:

@@ -328,6 +328,8 @@ class TestRegisteringKeys:
             ({"jwks_uri": "https://a.example/jwks#keys"}, "fragment"),
             ({"jwks_uri": "file:///etc/passwd"}, "no host"),
             ({"jwks_uri": "https://a.example:port/jwks"}, "valid URL"),
+            ({"jwks_uri": "https://a.example:22/jwks"}, "Port 22"),
+            ({"jwks_uri": "https://a.example./jwks"}, "names no host"),
             ({"jwks_uri": 7}, "string"),
         ],
     )

@@ -1,6 +1,7 @@
 """What the log of one process says while tokens come and go, with everything that may be switched to DEBUG at DEBUG."""
 
 import logging
+from logging.config import DictConfigurator
 from typing import Any
 
 import pytest
@@ -75,3 +76,48 @@ def test_without_that_oauthlib_prints_the_refresh_token(
     everything.set_level("DEBUG", "oauthlib")
     assert editor.refresh(token).status_code == 200
     assert token in told(everything)
+
+
+class TestALine:
+    """What standard error gets: strangers choose paths, URLs and names that end up in messages."""
+
+    @pytest.fixture
+    def formatter(self) -> logging.Formatter:
+        """As Django's start configures it."""
+        configured = DictConfigurator(logs.config()).configure_formatter(logs.config()["formatters"]["line"])
+        assert isinstance(configured, logging.Formatter)
+        return configured
+
+    def record(self, message: str, *args: Any, failed: BaseException | None = None) -> logging.LogRecord:
+        info = None if failed is None else (type(failed), failed, failed.__traceback__)
+        return logging.LogRecord("a.name", logging.INFO, __file__, 1, message, args, info)
+
+    def test_a_message_begins_no_line_of_its_own_and_steers_no_terminal(self, formatter: logging.Formatter) -> None:
+        line = formatter.format(self.record("not fetched: %s", "/x\n2026 INFO x forged\x1b[2J"))
+        assert line.endswith(r" INFO a.name not fetched: /x\n2026 INFO x forged\x1b[2J")
+
+    @pytest.mark.parametrize("code", [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], ids=hex)
+    def test_each_control_character_is_escaped(self, formatter: logging.Formatter, code: int) -> None:
+        line = formatter.format(self.record(f"a{chr(code)}b"))
+        assert line.isprintable() and len(line.splitlines()) == 1
+
+    def test_what_people_write_is_left_as_it_is(self, formatter: logging.Formatter) -> None:
+        assert formatter.format(self.record("Zoë → “C:\\new” 日本 \N{NO-BREAK SPACE}")).endswith("Zoë → “C:\\new” 日本 \N{NO-BREAK SPACE}")
+
+    @pytest.mark.parametrize("seen_before", [False, True], ids=["first", "after another handler"])
+    def test_a_traceback_keeps_its_lines_and_none_of_them_passes_for_a_record(
+        self, formatter: logging.Formatter, seen_before: bool
+    ) -> None:
+        try:
+            raise ValueError("no\n2026 INFO x forged\x1b[2J\r\u2028")
+        except ValueError as error:
+            record = self.record("it failed", failed=error)
+        record.stack_info = "Stack:\n\tforged\x1b[2J"
+        if seen_before:
+            logging.Formatter().format(record)
+        first, *lines = formatter.format(record).split("\n")
+        assert first.endswith("it failed")
+        assert lines[0] == "  Traceback (most recent call last):"
+        assert r"  2026 INFO x forged\x1b[2J\r\u2028" in lines
+        assert lines[-2:] == ["  Stack:", "  \tforged\\x1b[2J"]
+        assert all(line.startswith("  ") for line in lines)

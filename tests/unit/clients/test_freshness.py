@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from oauthgw.clients import freshness
 
@@ -87,3 +89,19 @@ def test_the_longer_a_failure_lasts_the_longer_we_wait(age: timedelta, pause: ti
 def test_what_cannot_be_fetched_counts_for_a_week_and_no_longer() -> None:
     assert freshness.may_be_used(NOW - timedelta(days=7), NOW)
     assert not freshness.may_be_used(NOW - timedelta(days=7, seconds=1), NOW)
+
+
+NUMBERS = st.integers(-(10**25), 10**25).map(str) | st.from_regex(r"[+-]?[0-9]{1,30}", fullmatch=True)
+DATES = st.builds("{}, {} {} {} {}:{}:{} {}".format, st.sampled_from(["Mon", "x"]), NUMBERS, st.sampled_from(["Jan", "x"]), *[NUMBERS] * 5)
+HEADER = st.text() | st.text('0123456789 :,+-JanMoGT="') | NUMBERS | DATES | st.sampled_from([HTTP_NOW, "Fri, 31 Dec 9999 23:59:59 -2359"])
+
+
+@given(cache_control=HEADER | HEADER.map("max-age={}".format) | st.just(""), expires=HEADER, date=HEADER, age=HEADER)
+@example(cache_control="", expires="Mon, 01 Jan 99999999999999999999 00:00:00 GMT", date="", age="")
+@example(cache_control="", expires="Mon, 01 Jan 2024 00:00:00 +99999999999999999999", date="", age="")
+@example(cache_control="", expires=HTTP_NOW, date="Mon, 01 Jan 99999999999999999999 00:00:00 GMT", age="")
+def test_whatever_the_headers_say_a_document_counts_for_some_time_within_the_bounds(
+    cache_control: str, expires: str, date: str, age: str
+) -> None:
+    headers = {"cache-control": cache_control, "expires": expires, "date": date, "age": age}
+    assert freshness.LEAST <= freshness.lifetime(headers, NOW) <= freshness.MOST

@@ -161,16 +161,6 @@ def test_a_name_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyP
         released.set()
 
 
-def test_slow_hosts_take_no_more_than_their_places(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = documents.publish("/x", {})
-    one = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(guarded, "_turns", one)
-    with one, monkeypatch.context() as hurried:
-        hurried.setattr(guarded, "TOTAL_SECONDS", 0.1)
-        assert str(refusal(url)) == "too many fetches at once"
-    assert fetch(url).content == b"{}"
-
-
 # Answers that are none
 
 

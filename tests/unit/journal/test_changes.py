@@ -1,6 +1,7 @@
 """The change log: whatever takes a right away publishes it in its own transaction, and a reader misses nothing."""
 
 import asyncio
+import random
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -68,8 +69,67 @@ class TestAReader:
         assert len(reader._marks) <= 31
 
 
+class TestAReaderOfMoreThanAPage:
+    @pytest.fixture(autouse=True)
+    def short_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(changes, "PAGE", 3)
+
+    def test_it_goes_on_where_a_full_page_ends_and_begins_again_at_its_floor(self) -> None:
+        reader = Reader()
+        reader.take([], 0)
+        places = []
+        for page in (entries(1, 2, 3), entries(4, 5, 7), entries(8)):
+            assert reader.take(page, 1) == page
+            places.append((reader.after, reader.has_more_to_read))
+        assert places == [(3, True), (7, True), (0, False)]
+        assert ids(reader.take(entries(1, 2, 3), 2)) == []
+        assert ids(reader.take(entries(4, 5, 6), 2)) == [6], "it was committed late, below what had been read"
+
+    def test_its_floor_stays_until_the_look_is_at_its_end(self) -> None:
+        reader = Reader()
+        reader.take(entries(1), 0)
+        reader.take(entries(1, 2, 3), 40)
+        assert (reader.floor, reader.has_more_to_read) == (0, True)
+        reader.take(entries(4), 41)
+        assert (reader.floor, reader.after) == (1, 1)
+
+    def test_a_look_counts_from_its_beginning(self) -> None:
+        reader = Reader()
+        reader.take(entries(3), 0)
+        reader.take(entries(3, 4, 5), 20)
+        reader.take(entries(6), 40)
+        assert reader.floor == 0, "what was committed at second 25 below 3 was not looked at"
+        assert ids(reader.take(entries(2, 3, 4), 41)) == [2]
+        reader.take(entries(5, 6), 41)
+        assert reader.floor == 3
+
+    def test_nothing_is_lost_or_applied_twice_while_entries_appear_late_during_long_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ten entries a second for two minutes, each committed up to 19 seconds late; a page takes half a second to read."""
+        monkeypatch.setattr(changes, "PAGE", 20)
+        chance = random.Random(4)
+        commits = [(number, number / 10 + chance.choice([0, 0, 0, chance.uniform(0, 19)])) for number in range(1, 1201)]
+        reader, applied, floors, now = Reader(), [], [], 0.0
+        while now < 240:
+            visible = [number for number, committed in commits if committed <= now and number > (reader.after or 0)]
+            applied += ids(reader.take(entries(*visible[:20]), now))
+            floors.append(reader.floor)
+            now += 0.5
+        assert sorted(applied) == [number for number, _ in commits]
+        assert len(set(floors)) > 5, "it looked several times"
+        assert reader.floor == 1200
+        assert reader._applied == set()
+
+
 @pytest.mark.django_db
 class TestReading:
+    def test_it_reads_a_page_at_a_time(self) -> None:
+        publish(Topic.GRANT, 0)
+        (first,) = changes.above(None)
+        publish(Topic.GRANT, *range(1, changes.PAGE + 3))
+        page = changes.above(first.id)
+        assert [len(page), page[-1].key] == [changes.PAGE, changes.PAGE]
+        assert [entry.key for entry in changes.above(page[-1].id)] == [changes.PAGE + 1, changes.PAGE + 2]
+
     def test_it_begins_with_what_is_there_and_goes_on_above_its_floor(self) -> None:
         publish(Topic.GRANT, 7, 8)
         found = changes.above(None)
@@ -230,6 +290,33 @@ class TestFollowing:
         asyncio.run(story())
         assert caplog.text.count("cannot be read") == 1
         assert caplog.text.count("is read again") == 1
+
+    def test_what_is_left_of_many_is_read_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(poller, "EVERY_SECONDS", 0.01)
+        monkeypatch.setattr(changes, "PAGE", 10)
+
+        def tell(*keys: int) -> None:
+            with transaction.atomic():
+                publish(Topic.GRANT, *keys)
+
+        async def story() -> None:
+            arrived: asyncio.Queue[int] = asyncio.Queue()
+
+            def apply(entry: Entry) -> None:
+                arrived.put_nowait(entry.key)
+                if entry.key == 1:
+                    monkeypatch.setattr(poller, "EVERY_SECONDS", 3600)
+
+            following = asyncio.ensure_future(poller.follow(apply))
+            async with asyncio.timeout(30):
+                await database.in_database(tell, 0)
+                assert await arrived.get() == 0
+                await database.in_database(tell, *range(1, 36))
+                assert [await arrived.get() for _ in range(1, 36)] == list(range(1, 36))
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+        asyncio.run(story())
 
     def test_a_change_that_cannot_be_applied_keeps_no_other_back(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -13,6 +13,8 @@ from django.utils import timezone
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw import principals
 from oauthgw.clients import key_sets, keys
+from oauthgw.guard import fetch
+from oauthgw.guard.turns import Turns
 from oauthgw.models import Client, UsedAssertion
 from tests.support.documents import Documents, published
 from tests.support.signing import Signer
@@ -140,7 +142,8 @@ class TestKeySetsByReference:
 
         def move(seconds: float) -> None:
             passed[0] += seconds
-            cache.delete(f"{key_sets._name(f'{website.url}/jwks.json')}:asked")
+            name = key_sets._name(f"{website.url}/jwks.json")
+            cache.delete_many([f"{name}:asked", f"{name}:failed"])
 
         return move
 
@@ -205,10 +208,39 @@ class TestKeySetsByReference:
         answer = assistant.refresh("unknown")
         assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
         website.publish("/jwks.json", assistant.signer.key_set)
-        assert self.proven(assistant), "no error is kept"
+        clock(61)
+        assert self.proven(assistant), "no error is kept for longer than a minute"
         website.serve("/jwks.json", b"", 500)
         clock(3601)
         assert self.proven(assistant)
+
+    @pytest.mark.parametrize("status", [200, 500], ids=["no key set", "an error"])
+    def test_an_address_without_a_key_set_is_asked_once_a_minute_and_the_answer_stays_the_same(
+        self, website: Documents, assistant: SigningParty, clock: Callable[[float], None], status: int
+    ) -> None:
+        website.serve("/jwks.json", b"{}", status)
+        answers = [assistant.refresh("unknown") for _ in range(3)]
+        assert len({(answer.status_code, answer.content) for answer in answers}) == 1
+        assert len(website.asked) == 1
+        clock(61)
+        assert assistant.refresh("unknown").content == answers[0].content
+        assert len(website.asked) == 2
+
+    def test_that_the_gateway_was_busy_itself_is_held_against_nobody(
+        self, website: Documents, assistant: SigningParty, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as busy:
+            busy.setattr(fetch, "_places", Turns("all", 0))
+            busy.setattr(fetch, "TOTAL_SECONDS", 0.1)
+            answer = assistant.refresh("unknown")
+            assert answer.status_code == 503 and "too much just now" in answer.json()["error_description"]
+        assert self.proven(assistant)
+
+    def test_without_a_cache_a_failure_is_not_remembered_either(self, settings: Any, website: Documents, assistant: SigningParty) -> None:
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}}
+        website.serve("/jwks.json", b"", 500)
+        assert [assistant.refresh("unknown").status_code for _ in range(2)] == [503, 503]
+        assert len(website.asked) == 2
 
     @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"keys": [{"kty": "oct", "k": "eA"}]}'])
     def test_what_is_no_key_set_proves_nobody(self, website: Documents, assistant: SigningParty, body: bytes) -> None:
