@@ -14,9 +14,8 @@ from django.dispatch import receiver
 
 from mcp_routes.models import FormerSlug, McpRoute
 from oauthgw import consent
-from oauthgw.ending import end_grants
 from oauthgw.journal.changes import Topic, publish
-from oauthgw.models import Consent, Grant
+from oauthgw.models import Grant
 
 _REASON = "The route was removed."
 
@@ -29,7 +28,7 @@ def connections(route: McpRoute) -> QuerySet[Grant]:
 @transaction.atomic
 def remove(route: McpRoute, by: AbstractBaseUser | None = None) -> int:
     """Removes a route and ends every connection to it; returns how many ended. `by` is the operator, if one is known."""
-    ended = end_grants(_REASON, by, resource_id=route.pk)
+    ended = consent.withdraw_all(_REASON, by, resource_id=route.pk)
     route.delete()
     return ended
 
@@ -37,9 +36,7 @@ def remove(route: McpRoute, by: AbstractBaseUser | None = None) -> int:
 @receiver(pre_delete, sender=McpRoute, dispatch_uid="mcp_routes.removal")
 def leave_nothing_alive(sender: type[McpRoute], instance: McpRoute, **kwargs: Any) -> None:
     """Runs in the deleting transaction, once for each row of a bulk deletion too."""
-    for standing in Consent.objects.filter(resource_id=instance.pk, withdrawn_at=None).select_related("client", "user"):
-        consent.withdraw(standing, _REASON)
-    end_grants(_REASON, resource_id=instance.pk)
+    consent.withdraw_all(_REASON, resource_id=instance.pk)
     FormerSlug.objects.get_or_create(slug=instance.slug)
 
 

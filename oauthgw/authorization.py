@@ -72,6 +72,8 @@ class AuthorizationRequest:
 
 def refuse_unsupported(parameters: Mapping[str, str]) -> None:
     """Refuses what this server does not do, so that nothing is granted on a misunderstanding. Raises Refused."""
+    if parameters.get("response_type") != "code":
+        raise Refused("unsupported_response_type", "Only response_type=code is supported.")
     if "request" in parameters:
         raise Refused("request_not_supported", "Request objects are not supported; send the parameters themselves.")
     if "request_uri" in parameters:

@@ -70,9 +70,7 @@ def disconnect(user: AbstractBaseUser, client_pk: int, resource_id: int) -> bool
 def disconnect_all(user: AbstractBaseUser) -> int:
     """The same for every app; returns how many there were."""
     count = len(apps(user))
-    for standing in Consent.objects.filter(user_id=user.pk, withdrawn_at=None):
-        consent.withdraw(standing, _REASON)
-    end_grants(_REASON, user_id=user.pk)
+    consent.withdraw_all(_REASON, user_id=user.pk)
     return count
 
 

@@ -134,7 +134,20 @@ def refuse(asked: Asked, client: Client, user: AbstractBaseUser) -> str:
 @transaction.atomic
 def withdraw(consent: Consent, reason: str, by: AbstractBaseUser | None = None) -> int:
     """Takes a consent back and ends every code and grant that rests on it; returns how many grants ended."""
-    if Consent.objects.filter(pk=consent.pk, withdrawn_at=None).update(withdrawn_at=timezone.now()):
-        why = reason + (f" (by {by})" if by is not None else "")
+    return withdraw_all(reason, by, user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
+
+
+@transaction.atomic
+def withdraw_all(reason: str, by: AbstractBaseUser | None = None, **about: int) -> int:
+    """Takes back every consent about this `user_id`, `client_id` or `resource_id` (row ids, all that are given), and ends every code and
+    grant about it, those that rest on no consent too; returns how many grants ended.
+
+    The change log is written once and last, however many there are.
+    """
+    standing = Consent.objects.filter(withdrawn_at=None, **about)
+    taken = list(standing.select_for_update(of=("self",)).select_related("client", "user"))
+    Consent.objects.filter(pk__in=[consent.pk for consent in taken]).update(withdrawn_at=timezone.now())
+    why = reason + (f" (by {by})" if by is not None else "")
+    for consent in taken:
         record(Kind.CONSENT_WITHDRAWN, user=consent.user, client_id=consent.client.client_id, resource=consent.resource, reason=why)
-    return end_grants(reason, by, user_id=consent.user_id, client_id=consent.client_id, resource_id=consent.resource_id)
+    return end_grants(reason, by, **about)

@@ -1,6 +1,7 @@
 """Ending what users allowed: the codes on their way, then the grants with every token of them.
 
-One function, so that nobody who ends something forgets the code that is not yet a grant. Knows codes and grants; knows nothing of who asks.
+One function for whoever ends all that rests on a user, client or resource, so that nobody forgets the code that is not yet a grant. Knows
+codes and grants; knows nothing of who asks.
 """
 
 from django.contrib.auth.models import AbstractBaseUser

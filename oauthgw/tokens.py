@@ -1,6 +1,6 @@
 """Grants and their tokens: mint, rotate, forgive, detect reuse, revoke.
 
-The only writer of token rows, but for one field: `principals` notes when an access token was first accepted.
+The only maker of token rows. `principals` notes when an access token was first accepted, and clean-up removes what has ended.
 
 The five rules of refreshing live here:
 
@@ -37,6 +37,7 @@ from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.models import Event
 from oauthgw.journal.recorder import Kind, record, record_once
 from oauthgw.models import AccessToken, AuthorizationCode, Client, Grant, RefreshToken
+from oauthgw.models.client import usable_clients
 
 ACCESS_PREFIX = "mcpat_"
 REFRESH_PREFIX = "mcprt_"
@@ -169,15 +170,16 @@ def exchange(presented: Presented, value: str) -> Issued:
     return _answer(grant, head, next_value, now)
 
 
-def note_client_switched_off(value: str) -> None:
-    """Journals that a refresh failed because its client is switched off, if that is so.
+def note_client_may_not_act(value: str) -> None:
+    """Journals that a refresh failed because its client is switched off or not approved, if that is so.
 
     Such a client is refused before its token is looked at. Whoever has no token of it writes nothing here: client ids are public.
     """
-    grants = Grant.objects.live().select_related("user", "client").exclude(client__disabled_at=None)
+    grants = Grant.objects.live().select_related("user", "client").exclude(usable_clients("client__"))
     grant = grants.filter(refresh_tokens__token_checksum=sealed.digest(value)).first() if value else None
     if grant is not None:
-        _refuse(grant, "The client is switched off.")
+        waits = grant.client.disabled_at is None
+        _refuse(grant, "The client waits for an operator's approval." if waits else "The client is switched off.")
 
 
 @transaction.atomic

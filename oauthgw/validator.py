@@ -61,7 +61,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
     def validate_response_type(
         self, client_id: str, response_type: str, client: Client, request: Request, *args: Any, **kwargs: Any
     ) -> bool:
-        return response_type == "code"
+        return True  # oauthlib has seen a "code" in it; authorization.refuse_unsupported wants it to be that and nothing else
 
     def validate_scopes(self, client_id: str, requested: list[str], client: Client, request: Request, *args: Any, **kwargs: Any) -> bool:
         request.scopes = scopes.kept(" ".join(requested)).split()
@@ -76,7 +76,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         row = codes.find(code, client)
         if row is None or not self._same_redirect(request, row):
             return False
-        self._same_resource(request, row.resource_id)
+        self._same_resource(request, row.resource_id, row.resource[0])
         if not codes.may_be_redeemed(row, request.code_verifier):
             return False
         request.code_row, request.user, request.scopes = row, row.user, row.scope.split()
@@ -100,7 +100,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         presented = tokens.find_refresh_token(refresh_token, client)
         if presented is None:
             return False
-        self._same_resource(request, presented.grant.resource_id)
+        self._same_resource(request, presented.grant.resource_id, presented.grant.resource)
         if presented.grant.is_signed_for and authentication.PROOF not in request.headers:
             raise errors.InvalidClientError(description="This client proved itself by its own key before, and must now.", request=request)
         if not tokens.may_be_exchanged(presented):
@@ -149,10 +149,15 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
         return bool(request.redirect_uri == row.redirect_uri)
 
     @staticmethod
-    def _same_resource(request: Request, resource_id: int) -> None:
-        """RFC 8707 §2.2: a `resource` at the token endpoint must name what was granted. Raises `invalid_target`."""
+    def _same_resource(request: Request, resource_id: int, as_issued: str) -> None:
+        """RFC 8707 §2.2: a `resource` at the token endpoint must name what was granted. Raises `invalid_target`.
+
+        As it was issued it always does, also while the resource is switched off.
+        """
         values = [value for name, value in request.decoded_body or [] if name == "resource"]
         try:
+            if values and all(resources.canonical_resource(value) == as_issued for value in values):
+                return
             named = resources.named(values, origin.of_host(request.headers.get("HTTP_HOST", "")))
         except resources.InvalidTarget as error:
             raise errors.CustomOAuth2Error("invalid_target", description=str(error), request=request) from error

@@ -1,7 +1,8 @@
 """Client ID metadata documents as client rows: fetched when unknown or due, kept as HTTP allows, and used a while longer in a failure.
 
-Knows the client row, the journal and the guarded client; the rules are in `cimd` and `freshness`. Only the authorization endpoint asks: at
-the token endpoint a row counts as it stands, so that no token waits for a stranger's web server.
+Knows the client row, the journal and the guarded client; the rules are in `cimd` and `freshness`. The authorization
+endpoint asks; at the token endpoint a row counts as it stands, so that no token waits for a stranger's web server, unless its client signs:
+then the keys must be those that the document has now.
 """
 
 import logging

@@ -7,7 +7,8 @@ import re
 import unicodedata
 
 MAX_LENGTH = 80
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # controls, bidirectional and zero-width marks, surrogates, separators
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})  # controls and separators, in whose place a space stands
+_HIDDEN = frozenset({"Cf", "Cs", "Co", "Cn"})  # bidirectional and zero-width marks, surrogates, what is no character
 # Letters and marks by category, and yet nothing to see.
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 MAX_MARKS = 4  # on one letter; no script in use stacks more, and a tower of them covers other lines
@@ -15,9 +16,14 @@ MAX_MARKS = 4  # on one letter; no script in use stacks more, and a tower of the
 
 def clean(name: str, limit: int = MAX_LENGTH) -> str:
     """One line of visible text of at most `limit` characters; may be empty."""
-    visible = "".join(character if unicodedata.category(character) not in _HIDDEN else " " for character in _BLANK.sub("", name))
+    visible = "".join(_shown(character) for character in _BLANK.sub("", name))
     line = " ".join(_without_towers(visible).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _shown(character: str) -> str:
+    category = unicodedata.category(character)
+    return " " if category in _BREAKING else "" if category in _HIDDEN else character
 
 
 def _without_towers(text: str) -> str:

@@ -8,9 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from oauthgw import consent
-from oauthgw.ending import end_grants
 from oauthgw.journal.recorder import Kind, record
-from oauthgw.models import Client, Consent, Grant
+from oauthgw.models import Client, Grant
 
 
 def connections(client: Client) -> QuerySet[Grant]:
@@ -25,9 +24,7 @@ def remove(client: Client, reason: str, by: AbstractBaseUser | None = None) -> i
     Consents, codes, grants, then the client: requests lock them in this order, and the client last, when the database checks what points
     to it. Whatever is made for it after that is refused by the database. Somebody else may have been quicker.
     """
-    standing = Consent.objects.filter(client=client, withdrawn_at=None).select_related("client", "user")
-    ended = sum(consent.withdraw(each, reason, by) for each in standing)
-    ended += end_grants(reason, by, client_id=client.pk)
+    ended = consent.withdraw_all(reason, by, client_id=client.pk)
     if Client.objects.select_for_update().filter(pk=client.pk).first() is None:
         return ended
     who = f" (by {by})" if by is not None else ""

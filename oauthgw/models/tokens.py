@@ -1,6 +1,6 @@
 """Codes, grants and tokens: django-oauth-toolkit's swapped models, and the grant that holds a family together.
 
-Rows hold digests, never values. `oauthgw.codes` and `oauthgw.tokens` are their only writers.
+Rows hold digests, never values. `oauthgw.codes` and `oauthgw.tokens` make them.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def token(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         _, _, body, status = OAuthLibMixin().create_token_response(request)
         if status == 401:
-            tokens.note_client_switched_off(request.POST.get("refresh_token", ""))
+            tokens.note_client_may_not_act(request.POST.get("refresh_token", ""))
     return _answer(body, status)
 
 

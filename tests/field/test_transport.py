@@ -1,7 +1,9 @@
 """Rules about what stands between a client and its server: browsers, proxies, firewalls, several nodes."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,37 @@ def test_rule_14_neither_slash_form_redirects(house: House, slash: str) -> None:
     headers = {"Authorization": f"Bearer {tokens['access_token']}", **ACCEPT}
     answer = requests.post(house.route("demo") + slash, json=INITIALIZE, headers=headers, timeout=PATIENCE, allow_redirects=False)
     assert answer.status_code == 200
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """The URL of an upstream that does not accept what the gateway shows it."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Bearer resource_metadata="https://elsewhere.example/"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base class's name)
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/mcp"
+        server.shutdown()
+        thread.join()
+
+
+def test_rule_15_an_upstreams_refusal_is_neither_a_sign_out_nor_an_empty_answer(house: House, refusing: str) -> None:
+    """ProfessionalWiki/MediaWiki-MCP-Server#443, BerriAI/litellm#33072, #29588: the client threw its good token away, or saw no tools."""
+    house.gateway.manage("mcproute", "add", "refusing", refusing)
+    answer = house.call("refusing", house.tokens("refusing")["access_token"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, -31502)
+    assert "WWW-Authenticate" not in answer.headers and "elsewhere.example" not in answer.text
 
 
 def test_rule_17_a_stream_is_not_to_be_kept_back_and_arrives_as_it_is_written(house: House, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """ "Why was I logged out?": every event of a grant's life is a row, with whose it was, from where and in which request; never a secret."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -104,6 +105,10 @@ class TestARefusedRefresh:
     def test_because_the_client_is_switched_off(self, connected: dict[str, Any], editor: Party) -> None:
         Client.objects.update(disabled_at=timezone.now())
         assert "client is switched off" in self.refuse(editor, connected, "invalid_client")
+
+    def test_because_the_client_waits_for_approval(self, connected: dict[str, Any], editor: Party, settings: Any) -> None:
+        settings.GATEWAY = replace(settings.GATEWAY, client_registration="approval")
+        assert "waits for an operator's approval" in self.refuse(editor, connected, "invalid_client")
 
     def test_is_one_row_a_day_however_often_the_client_tries(self, connected: dict[str, Any], editor: Party) -> None:
         RefreshToken.objects.update(expires_at=timezone.now())

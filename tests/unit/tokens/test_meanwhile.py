@@ -10,7 +10,7 @@ from mcp_routes import removal
 from mcp_routes.models import McpRoute
 from oauthgw import consent
 from oauthgw.models import AuthorizationCode, Client, Consent, Grant, RefreshToken
-from tests.unit.conftest import LOOPBACK, Party, Person, sent_to_client
+from tests.unit.conftest import LOOPBACK, ORIGIN, Party, Person, sent_to_client
 from tests.unit.tokens.conftest import ok, refused, served
 
 WEB = "https://app.example.com/cb"
@@ -101,9 +101,13 @@ class TestARefresh:
         shut_out(alice, active=True)
         assert refused(editor.refresh(third["refresh_token"]))
 
-    def test_works_while_the_route_is_switched_off_because_its_grants_stay(self, editor: Party, first: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("named", [{}, {"resource": f"{ORIGIN}/mcp/demo"}, {"resource": f"{ORIGIN.upper()}/mcp/demo/"}], ids=str)
+    def test_works_while_the_route_is_switched_off_because_its_grants_stay(
+        self, editor: Party, first: dict[str, Any], named: dict[str, str]
+    ) -> None:
         McpRoute.objects.filter(slug="demo").update(enabled=False)
-        assert ok(editor.refresh(first["refresh_token"]))["expires_in"] == 900
+        assert ok(editor.refresh(first["refresh_token"], **named))["expires_in"] == 900
+        assert editor.refresh(first["refresh_token"], resource=f"{ORIGIN}/mcp/other").json()["error"] == "invalid_target"
 
     def test_is_refused_once_the_route_was_removed(self, demo: McpRoute, editor: Party, first: dict[str, Any]) -> None:
         removal.remove(demo)

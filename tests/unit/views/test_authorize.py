@@ -95,6 +95,9 @@ class TestPagesInsteadOfRedirects:
         ("changed", "error"),
         [
             ({"response_type": "token"}, "unsupported_response_type"),
+            ({"response_type": "code id_token"}, "unsupported_response_type"),
+            ({"response_type": "codeword"}, "unsupported_response_type"),
+            ({"response_type": "none"}, "unsupported_response_type"),
             ({"response_type": None}, "invalid_request"),
             ({"code_challenge": None}, "invalid_request"),
             ({"code_challenge": "short"}, "invalid_request"),
