@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from django.core.exceptions import ValidationError
 
+from oauthgw.clients import schemes
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.origin import LOOPBACK_NAMES
 
@@ -20,17 +21,6 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")  # no
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error"})  # ours alone in an authorization response
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
-
-# Schemes that run, read or send something by themselves, or are a registered protocol of wide use: never a client's private-use scheme.
-_PUBLIC_SCHEMES = frozenset(
-    """
-    aaa aaas about acap acct afp blob cap chrome cid coap coaps crid data dav dict dns facetime feed file filesystem finger ftp ftps geo
-    git go gopher gtalk h323 http https iax icap im imap info intent ipp ipps irc iris jabber jar javascript ldap ldaps leaptofrogans
-    magnet mailto market matrix mid mms mqtt mqtts msrp msrps mtqp mupdate news nfs ni nih nntp opaquelocktoken pkcs11 pop pres prospero
-    reload resource rsync rtsp rtsps rtspu service session sftp shttp sieve sip sips skype smb sms snmp spotify ssh steam stun stuns svn
-    tag tel telnet tftp thismessage tip tn3270 turn turns tv urn vbscript vemmi view-source vnc wais ws wss xcon xmpp z39.50r z39.50s
-    """.split()  # noqa: SIM905  (a list that a person reads and extends)
-)
 
 
 class UnknownScheme(ValidationError):
@@ -144,8 +134,8 @@ def kept(uris: Iterable[str]) -> list[str]:
 
 def accepted() -> str:
     """What would be accepted, for people: one clause that ends every refusal."""
-    schemes = ", ".join(f"{name}://" for name in gateway().client_redirect_schemes)
-    return f"Accepted are https, http on 127.0.0.1, [::1] or localhost (any port){f', and {schemes}' if schemes else ''}."
+    listed = ", ".join(f"{name}://" for name in gateway().client_redirect_schemes)
+    return f"Accepted are https, http on 127.0.0.1, [::1] or localhost (any port){f', and {listed}' if listed else ''}."
 
 
 def _validate_text(uri: str) -> None:
@@ -172,7 +162,7 @@ def _validate_scheme(uri: str, parts: SplitResult, rest: str) -> None:
         if name == "http" and hostname not in LOOPBACK_NAMES:
             raise _refused(uri, "uses plain http on a host that is not this machine.")
         return
-    if name in _PUBLIC_SCHEMES or name.startswith("ms-") or not _PRIVATE_USE_SCHEME.fullmatch(name) or not rest.startswith("://"):
+    if name in schemes.PUBLIC or name.startswith("ms-") or not _PRIVATE_USE_SCHEME.fullmatch(name) or not rest.startswith("://"):
         raise _refused(uri, "has a scheme that cannot be a client's own.")
     if name not in gateway().client_redirect_schemes:
         raise UnknownScheme(f"The redirect URI {_shown(uri)} has a scheme that is not listed here. {accepted()}")
