@@ -1,6 +1,7 @@
 """Standing consents: what users allowed, and how an operator takes one back."""
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
@@ -38,9 +39,10 @@ class ConsentAdmin(ReadOnlyAdmin):
         page = ask(self, request, queryset, question)
         if page is not None:
             return page
-        standing = list(queryset.filter(withdrawn_at=None).select_related("client", "user"))
-        ended = sum(consents.withdraw(consent, "An operator withdrew the consent.", operator(request)) for consent in standing)
-        for consent in standing:
-            self.log_change(request, consent, "Withdrawn.")
+        with transaction.atomic():
+            standing = list(queryset.filter(withdrawn_at=None).select_related("client", "user"))
+            ended = sum(consents.withdraw(consent, "An operator withdrew the consent.", operator(request)) for consent in standing)
+            for consent in standing:
+                self.log_change(request, consent, "Withdrawn.")
         self.message_user(request, f"Withdrew {plural(len(standing), 'consent')}; {plural(ended, 'connection')} ended.")
         return None

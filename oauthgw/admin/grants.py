@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -60,9 +61,12 @@ class GrantAdmin(ReadOnlyAdmin):
         page = ask(self, request, queryset, question)
         if page is not None:
             return page
-        live = list(queryset.filter(revoked_at=None).select_related("client", "user"))
-        ended = sum(tokens.revoke(grant, "An operator revoked it.", operator(request)) for grant in live)
-        for grant in live:
-            self.log_change(request, grant, "Revoked.")
+        with transaction.atomic():
+            live = list(queryset.filter(revoked_at=None).select_related("client", "user"))
+            ended = tokens.revoke_all(
+                Grant.objects.filter(pk__in=[grant.pk for grant in live]), "An operator revoked it.", operator(request)
+            )
+            for grant in live:
+                self.log_change(request, grant, "Revoked.")
         self.message_user(request, f"Revoked {plural(ended, 'connection')}.")
         return None

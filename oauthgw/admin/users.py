@@ -119,11 +119,12 @@ class UserAdmin(ReadOnlyAdmin):
         page = ask(self, request, queryset, question)
         if page is not None:
             return page
-        users = list(queryset)
         reason = "An operator revoked all connections of the user."
-        ended = sum(end_grants(reason, operator(request), user_id=user.pk) for user in users)
-        for user in users:
-            self.log_change(request, user, "Revoked all connections.")
+        with transaction.atomic():
+            users = list(queryset)
+            ended = sum(end_grants(reason, operator(request), user_id=user.pk) for user in users)
+            for user in users:
+                self.log_change(request, user, "Revoked all connections.")
         self.message_user(request, f"Revoked {plural(ended, 'connection')} of {plural(len(users), 'user')}.")
         return None
 

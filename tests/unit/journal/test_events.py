@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from mcp_routes import removal
@@ -215,3 +216,9 @@ def test_no_row_holds_a_secret(connected: dict[str, Any], alice: Person, editor:
     assert "grant_revoked" in held
     for secret in (code, VERIFIER, connected["access_token"], connected["refresh_token"]):
         assert secret not in held and secret[6:] not in held
+
+
+@pytest.mark.parametrize(("gone", "why"), [(Client, "The client was removed."), (User, "The user was removed.")])
+def test_what_ends_with_a_deleted_row_is_told_however_it_is_deleted(connected: dict[str, Any], gone: Any, why: str) -> None:
+    gone.objects.all().delete()
+    assert list(Event.objects.filter(kind=Kind.GRANT_REVOKED).values_list("reason", flat=True)) == [why]
