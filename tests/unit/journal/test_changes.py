@@ -210,8 +210,8 @@ class TestWhoPublishes:
 
     @pytest.mark.parametrize("bulk", [False, True])
     def test_a_client_or_user_that_is_removed(self, scene: Scene, bulk: bool) -> None:
-        client, user = scene.client.pk, scene.alice.pk
-        assert published(Client.objects.all().delete if bulk else scene.client.delete) == {("client", client)}
+        client, user, grant = scene.client.pk, scene.alice.pk, scene.grant.pk
+        assert published(Client.objects.all().delete if bulk else scene.client.delete) == {("grant", grant), ("client", client)}
         assert published(User.objects.filter(pk=user).delete if bulk else scene.alice.delete) == {("user", user)}
 
     def test_a_route_that_is_made_changed_or_switched_off(self, db: None) -> None:
