@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Checks look at the project, never at a developer's own .env.
 PLAIN := env -u GATEWAY_ORIGIN -u DATABASE_URL -u CACHE_URL ENV_FILE=/dev/null DEBUG=true
 
-.PHONY: run test lint format types migrations tests node setup requirements clean
+.PHONY: run test lint format types migrations tests node setup bench requirements clean
 
 run: $(VENV)/.run .env
 	@$(BIN)/python manage.py rundemo --port $(PORT) --demo-port $(DEMO_PORT)
@@ -36,6 +36,10 @@ tests: $(VENV)/.dev node
 	@$(BIN)/python -m tests.support.services $(PYTEST_ARGS)
 
 setup: $(VENV)/.dev node
+
+# How fast the data plane is, in ratios of one run; on a quiet machine, and for longer: make bench SECONDS=120
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench.speed $(SECONDS)
 
 # The environment, and one stamp for each set of packages, so that a second run is instant.
 $(BIN)/python:
