@@ -357,7 +357,7 @@ async def test_a_leaving_client_closes_the_upstream_request_at_once(served: Serv
         writer.close()
         seconds = await request.closed_by_gateway() - left
     record_property("microseconds", round(seconds * 1_000_000))
-    assert seconds < 0.2
+    assert seconds < 1  # what is not noticed at once is noticed after three seconds, or never
 
 
 async def test_a_slow_tool_of_the_demo_reports_while_it_runs(served: Served) -> None:
