@@ -46,7 +46,7 @@ def test_the_consent_page_names_the_domain_and_the_token_opens_the_route(house: 
     client = {"client_id": document, "redirect_uris": [REDIRECT]}
     page = visitor.open(house.authorize_url("demo", client))
     assert page.status_code == 200
-    for fact in ("Weather Station", ">verified<", publisher.authority, "127.0.0.1:33418", "Demo tools"):
+    for fact in ("Weather Station", ">verified domain<", publisher.authority, "127.0.0.1:33418", "Demo tools"):
         assert fact in page.text
     assert ">unverified<" not in page.text
 
