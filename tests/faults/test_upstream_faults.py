@@ -3,30 +3,16 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, call, gateway, hang_up, post, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Received, Served, call, post, upstream
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 
 PROBLEM = b'{"jsonrpc":"2.0","id":7,"error":{"code":-32603,"message":"down"}}'
 NOTE = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def connections() -> AsyncIterator[None]:
-    yield
-    await hang_up()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with gateway(tmp_path_factory.mktemp("gateway")) as running:
-        yield running
 
 
 async def refused(served: Served, status: int, code: int) -> None:
