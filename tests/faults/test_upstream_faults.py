@@ -46,7 +46,7 @@ async def test_an_upstream_silent_before_its_headers_is_a_504(served: Served) ->
 async def test_an_upstream_may_be_silent_after_its_headers(served: Served) -> None:
     async def behaviour(request: Received) -> None:
         request.begin_stream()
-        await asyncio.sleep(2.5)  # longer than MCP_UPSTREAM_TIMEOUT_SECONDS: the silence itself is what is tested
+        await asyncio.sleep(3.5)  # longer than MCP_UPSTREAM_TIMEOUT_SECONDS: the silence itself is what is tested
         request.chunk(b"data: late\n\n")
         request.write(b"0\r\n\r\n")
 
