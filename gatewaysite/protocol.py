@@ -4,9 +4,12 @@ Knows bytes and headers; knows nothing of what they ask for. Source: RFC 9112, R
 """
 
 import re
+from collections.abc import Callable
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mcp_routes.proxy.connected import LEAVING
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of request line and headers, and of what frames a body or trails it. Clients of the gateway send a few hundred bytes."""
@@ -26,6 +29,7 @@ class GuardedHttp(HttpToolsProtocol):
     _body = 0
     _head_is_read = False
     _upgrade_offered = False
+    _tell: Callable[[], None] | None = None  # once the connection is lost
     _again = False  # the head is parsed a second time, without the offer: its callbacks have run
 
     def data_received(self, data: bytes) -> None:
@@ -62,7 +66,19 @@ class GuardedHttp(HttpToolsProtocol):
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
             self.headers[:] = [(b"host", absolute[1]), *(header for header in self.headers if header[0] != b"host")]
+        self.scope[LEAVING] = self._when_lost  # type: ignore[literal-required]  # a scope may hold keys of the server's own
         super().on_headers_complete()
+
+    def _when_lost(self, tell: Callable[[], None] | None) -> None:
+        """Has this called once the connection is lost; at once, where it already is. One request of a connection runs at a time."""
+        self._tell = tell
+        if tell is not None and self.parser is None:
+            tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._tell is not None:
+            self._tell()
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
