@@ -22,7 +22,7 @@ from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
 from mcp_routes.proxy import app as proxy
-from mcp_routes.proxy import background, refusals
+from mcp_routes.proxy import background, refusals, streams
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
 from oauthgw.guard import origin
 from oauthgw.guard.conf import gateway
@@ -41,7 +41,7 @@ _django = get_asgi_application()
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """One connection event of the server: a request, or the process's own start and end."""
     if scope["type"] == "lifespan":
-        return await _lifespan(receive, send)
+        return await _lifespan(scope, receive, send)
     if scope["type"] != "http":  # a WebSocket: closing before accepting answers 403
         return await send({"type": "websocket.close", "code": 1000})
     seen = _Seen(scope, send)
@@ -149,10 +149,11 @@ def _uncached(message: Message) -> Message:
     return {**message, "headers": [*message["headers"], (b"cache-control", b"no-store")]}
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Opens and closes what lives as long as the process (ASGI lifespan)."""
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Opens and closes what lives as long as the process (ASGI lifespan), and leaves word of what to end before (`gatewaysite.server`)."""
     await receive()
     await background.start()
+    scope.get("state", {}).update(stopping=streams.end_lasting, out_of_time=streams.end_all)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await background.stop()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mcp_routes.proxy import upstream
+from mcp_routes.proxy import streams, upstream
 from mcp_routes.proxy.refusals import log
 from mcp_routes.proxy.watch import Watch
 from oauthgw.journal import poller
@@ -15,6 +15,7 @@ _tasks: list["asyncio.Task[None]"] = []
 
 async def start() -> None:
     """Starts it all in this process's event loop (ASGI lifespan)."""
+    streams.start()
     await upstream.start()
     watch = Watch()
     _tasks[:] = [asyncio.ensure_future(_always(lambda: poller.follow(watch.apply))), asyncio.ensure_future(_always(watch.keep))]
