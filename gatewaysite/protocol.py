@@ -55,13 +55,15 @@ class GuardedHttp(HttpToolsProtocol):
     _waited_for = (Wait.US, 0)  # at the last check, and in which message
     _waits_since = 0.0
     _unsent = 0  # bytes, at the last check
+    _has_read = False  # so much since the last check that more was sent at once
 
     def check(self, clock: float) -> None:
         """Ends the connection if its client has kept it waiting for too long. `clock` counts seconds, from wherever."""
         unsent = self.transport.get_write_buffer_size()
         wait = Wait.READER if unsent else self._wait()
-        if (wait, self._messages) != self._waited_for or unsent < self._unsent:  # it did something
+        if (wait, self._messages) != self._waited_for or unsent < self._unsent or self._has_read:  # it did something
             self._waited_for, self._waits_since = (wait, self._messages), clock
+            self._has_read = False
         elif wait is not Wait.US and clock - self._waits_since >= self._patience(wait):
             self._give_up(wait)
         self._unsent = unsent
@@ -87,6 +89,10 @@ class GuardedHttp(HttpToolsProtocol):
             self.transport.close()
         else:
             self.transport.close()
+
+    def resume_writing(self) -> None:
+        self._has_read = True
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without a timer for what comes next."""

@@ -24,6 +24,10 @@ SECONDS_AFTER_GRACE = 5
 """What has to be left between the grace and the moment at which somebody else kills the process."""
 
 
+UNSENT_BYTES = 128 * 1024
+"""Of an answer, that the system may hold for a client that does not read. It takes megabytes else, and nobody sees whether they move."""
+
+
 class GatewayServer(uvicorn.Server):
     """Stops in steps. Accepting ends at once, idle connections close, and the application ends what never ends of itself (`stopping`).
 
@@ -47,6 +51,8 @@ class GatewayServer(uvicorn.Server):
         self._hurried.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in sockets or ():
+            _bound_what_the_system_holds(listening)
         await super().startup(sockets)
         self._stopping = self.lifespan.state.pop("stopping", _nothing)  # what stays there is copied for each request
         self._out_of_time = self.lifespan.state.pop("out_of_time", _nothing)
@@ -89,3 +95,10 @@ class GatewayServer(uvicorn.Server):
 
 def _nothing() -> None:
     """For an application that has nothing to end."""
+
+
+def _bound_what_the_system_holds(listening: socket.socket) -> None:
+    """For all connections that will be accepted here: they inherit it."""
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None and listening.family in (socket.AF_INET, socket.AF_INET6):
+        listening.setsockopt(socket.IPPROTO_TCP, option, UNSENT_BYTES)

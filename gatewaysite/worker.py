@@ -38,7 +38,7 @@ class GatewayWorker(UvicornWorker):
 
     def init_process(self) -> None:
         _allow_as_many_files_as_may_be()
-        super().init_process()
+        super().init_process()  # type: ignore[no-untyped-call]
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
@@ -54,7 +54,7 @@ class LineLogger(Logger):
     """gunicorn's own log, with the same care for what strangers wrote as the gateway's."""
 
     def setup(self, cfg: Any) -> None:
-        super().setup(cfg)
+        super().setup(cfg)  # type: ignore[no-untyped-call]
         for handler in self.error_log.handlers:
             handler.setFormatter(LineFormatter(self.error_fmt, self.datefmt))
 
