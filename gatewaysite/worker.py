@@ -4,7 +4,6 @@ Imported by gunicorn's master too, whose workers inherit it through a reload: so
 """
 
 import asyncio
-import logging
 import resource
 import signal
 import sys
@@ -30,11 +29,6 @@ class GatewayWorker(UvicornWorker):
         "server_header": False,
         "access_log": False,  # it prints queries; the dispatcher writes our line
     }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        told = logging.getLogger("uvicorn.error")  # the base class gives it gunicorn's handlers; ours, at the root, are those of all else
-        told.handlers, told.propagate = [], True
 
     def init_process(self) -> None:
         _allow_as_many_files_as_may_be()

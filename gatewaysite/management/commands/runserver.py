@@ -18,7 +18,7 @@ from django.utils import autoreload
 from gatewaysite.protocol import GuardedHttp
 from gatewaysite.server import GatewayServer
 
-_GRACE_SECONDS = 2  # for calls under way when it is stopped
+_GRACE_SECONDS = 3  # for calls under way when it is stopped
 _PROBLEMS = {
     errno.EACCES: "You don't have permission to access that port.",
     errno.EADDRINUSE: "That port is already in use.",
