@@ -30,6 +30,7 @@ from oauthgw.journal.recorder import Caller, caller
 
 PROBES = ("/healthz", "/readyz", "/metrics")  # load balancers call them by address
 MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; Django's own limits answer what is smaller
+FORM_SECONDS = 60  # for it to arrive
 
 log = logging.getLogger("gateway.access")
 
@@ -77,8 +78,8 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         return await proxy.serve(scope, receive, send)
     bounded = _Bounded(receive)
     await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
-    if bounded.exceeded:
-        await refusals.refuse(send, refusals.FORM_TOO_LARGE)
+    if bounded.refusal is not None:
+        await refusals.refuse(send, bounded.refusal)
 
 
 def _is_mcp(scope: Scope) -> bool:
@@ -99,19 +100,27 @@ def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:
 
 
 class _Bounded:
-    """A body for Django, which would spool an endless one to disk: beyond the limit it sees the client leave."""
+    """A body for Django, which would wait for ever, and spool an endless one to disk: beyond the limits it sees the client leave."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._left = MAX_FORM_BYTES
-        self.exceeded = False
+        self._until: float | None = asyncio.get_running_loop().time() + FORM_SECONDS
+        self.refusal: refusals.Refusal | None = None
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = refusals.FORM_TOO_SLOW
+            return {"type": "http.disconnect"}
+        if not message.get("more_body", False):
+            self._until = None  # what is waited for from now on is the client's leaving
         self._left -= len(message.get("body", b""))
         if self._left >= 0:
             return message
-        self.exceeded = True
+        self.refusal = refusals.FORM_TOO_LARGE
         return {"type": "http.disconnect"}
 
 
