@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mcp_routes import snapshot
-from mcp_routes.proxy import upstream
+from mcp_routes.proxy import streams, upstream
 from mcp_routes.proxy.refusals import log
 from mcp_routes.proxy.watch import Watch
 from oauthgw import principals
@@ -18,6 +18,7 @@ _tasks: list["asyncio.Task[None]"] = []
 
 async def start() -> None:
     """Starts it all in this process's event loop (ASGI lifespan)."""
+    streams.start()
     await upstream.start()
     watch = Watch()
 
