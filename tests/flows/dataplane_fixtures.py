@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def token(user, client, route, **changed):
 
 refresh = {}
 
-raw, demo = sys.argv[1:3]
+raw, demo, others = sys.argv[1:4]
 told, admin, sdk = route("told", raw, {"X-Api-Key": "k-123"}), route("told-admin", raw), route("demo", demo)
 FormerSlug.objects.create(slug="told-before", route=told)
 alice, bob = User.objects.create(username="alice"), User.objects.create(username="bob")
@@ -59,6 +59,7 @@ print(json.dumps({
     "expired": token(alice, cursor, told, expires=timezone.now() - timedelta(seconds=1)),
     "demo_user": token(signs_in, cursor, told), "demo_user_claude": token(signs_in, claude, told), "bob_claude": token(bob, claude, told),
     "alice_refresh": refresh[list(refresh)[0]],
+    **{slug: token(alice, cursor, route(slug, url)) for slug, url in json.loads(others).items()},
 }))
 """
 
@@ -101,8 +102,11 @@ _LAPTOP = {"DEBUG": "true", "GATEWAY_ORIGIN": "", "MCP_UPSTREAM_TIMEOUT_SECONDS"
 
 
 @contextlib.contextmanager
-def gateway(directory: Path, server: str = "runserver", **settings: str) -> Iterator[Served]:
-    """Serves a gateway beside the demo upstream until the block ends, over a fresh database of this run's kind unless told DATABASE_URL."""
+def gateway(directory: Path, server: str = "runserver", routes: Mapping[str, str] | None = None, /, **settings: str) -> Iterator[Served]:
+    """Serves a gateway beside the demo upstream until the block ends, over a fresh database of this run's kind unless told DATABASE_URL.
+
+    Of further routes, by slug and upstream URL, the slug is also the name of alice's token.
+    """
     with contextlib.ExitStack() as parts:
         url = settings.pop("DATABASE_URL", None) or parts.enter_context(databases.fresh(directory))
         settings = {**_LAPTOP, **settings}
@@ -110,7 +114,7 @@ def gateway(directory: Path, server: str = "runserver", **settings: str) -> Iter
         manage(configuration(url, 9000, **settings), "migrate", "--verbosity", "0")
         running = parts.enter_context(serve(directory, url, server, **settings))
         upstream_port = free_port()
-        told = f"import sys; sys.argv = ['', 'http://127.0.0.1:{upstream_port}/mcp', {demo.url!r}]\n"
+        told = f"import sys; sys.argv = ['', 'http://127.0.0.1:{upstream_port}/mcp', {demo.url!r}, {json.dumps(routes or {})!r}]\n"
         seeded = running.manage("shell", "-v0", "-c", told + _SEED)
         yield Served(running, upstream_port, json.loads(seeded.splitlines()[-1]))
 
@@ -153,6 +157,14 @@ class Received:
         return time.monotonic()
 
 
+async def received_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Received:
+    """The next request's head, as it reached the upstream; its body is still to come."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, path, _ = head[0].split(" ")
+    headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
+    return Received(method, path, headers, b"", reader, writer)
+
+
 Behaviour = Callable[[Received], Awaitable[None]]
 
 
@@ -170,11 +182,8 @@ class Upstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                method, path, _ = head[0].split(" ")
-                headers = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]
-                length = int(dict(headers).get("content-length", "0"))
-                request = Received(method, path, headers, await reader.readexactly(length), reader, writer)
+                request = await received_head(reader, writer)
+                request.body = await reader.readexactly(int(request.header("content-length") or 0))
                 self.received.append(request)
                 await self.behaviour(request)
                 if writer.is_closing():

@@ -20,25 +20,46 @@ from cryptography.x509.oid import NameOID
 
 def certificate(folder: Path, host: str = "localhost") -> Path:
     """A certificate for this host and 127.0.0.1 with its key, in one file that clients may also trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / f"{host}.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    return Authority(folder, host).path
+
+
+class Authority:
+    """Signs certificates. `path` holds its own, which clients may trust, and its key."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.path = self._write(name, self._key, self._certificate(name, self._key, is_authority=True, ended=False))
+
+    def certify(self, host: str, *, ended: bool = False) -> Path:
+        """A certificate for this host alone with its key, in one file. `ended` means that it was valid until yesterday."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self._write(f"{host}-{ended}", key, self._certificate(host, key, is_authority=False, ended=ended))
+
+    def _certificate(self, host: str, key: ec.EllipticCurvePrivateKey, *, is_authority: bool, ended: bool) -> x509.Certificate:
+        now, day = datetime.now(UTC), timedelta(days=1)
+        names: list[x509.GeneralName] = [x509.DNSName(host)]
+        if is_authority:
+            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 2 * day)
+            .not_valid_after(now - day if ended else now + day)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _write(self, name: str, key: ec.EllipticCurvePrivateKey, made: x509.Certificate) -> Path:
+        path = self._folder / f"{name}.pem"
+        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+        return path
 
 
 @contextlib.contextmanager
