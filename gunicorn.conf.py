@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 worker_class = "gatewaysite.worker.GatewayWorker"
+logger_class = "gatewaysite.worker.LineLogger"
 bind = "127.0.0.1:9000"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))  # two, so that one worker's restart is no outage
 keepalive = 75  # seconds; above the idle time of common load balancers, which else reuse a connection that is just being closed

@@ -22,7 +22,7 @@ from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
 from mcp_routes.proxy import app as proxy
-from mcp_routes.proxy import background, refusals
+from mcp_routes.proxy import background, refusals, streams
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
 from oauthgw.guard import origin
 from oauthgw.guard.conf import gateway
@@ -30,6 +30,7 @@ from oauthgw.journal.recorder import Caller, caller
 
 PROBES = ("/healthz", "/readyz", "/metrics")  # load balancers call them by address
 MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; Django's own limits answer what is smaller
+FORM_SECONDS = 60  # for it to arrive
 
 log = logging.getLogger("gateway.access")
 
@@ -41,7 +42,7 @@ _django = get_asgi_application()
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """One connection event of the server: a request, or the process's own start and end."""
     if scope["type"] == "lifespan":
-        return await _lifespan(receive, send)
+        return await _lifespan(scope, receive, send)
     if scope["type"] != "http":  # a WebSocket: closing before accepting answers 403
         return await send({"type": "websocket.close", "code": 1000})
     seen = _Seen(scope, send)
@@ -77,8 +78,8 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         return await proxy.serve(scope, receive, send)
     bounded = _Bounded(receive)
     await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
-    if bounded.exceeded:
-        await refusals.refuse(send, refusals.FORM_TOO_LARGE)
+    if bounded.refusal is not None:
+        await refusals.refuse(send, bounded.refusal)
 
 
 def _is_mcp(scope: Scope) -> bool:
@@ -99,19 +100,27 @@ def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:
 
 
 class _Bounded:
-    """A body for Django, which would spool an endless one to disk: beyond the limit it sees the client leave."""
+    """A body for Django, which would wait for ever, and spool an endless one to disk: beyond the limits it sees the client leave."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._left = MAX_FORM_BYTES
-        self.exceeded = False
+        self._until: float | None = asyncio.get_running_loop().time() + FORM_SECONDS
+        self.refusal: refusals.Refusal | None = None
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = refusals.FORM_TOO_SLOW
+            return {"type": "http.disconnect"}
+        if not message.get("more_body", False):
+            self._until = None  # what is waited for from now on is the client's leaving
         self._left -= len(message.get("body", b""))
         if self._left >= 0:
             return message
-        self.exceeded = True
+        self.refusal = refusals.FORM_TOO_LARGE
         return {"type": "http.disconnect"}
 
 
@@ -149,10 +158,11 @@ def _uncached(message: Message) -> Message:
     return {**message, "headers": [*message["headers"], (b"cache-control", b"no-store")]}
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Opens and closes what lives as long as the process (ASGI lifespan)."""
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Opens and closes what lives as long as the process (ASGI lifespan), and leaves word of what to end before (`gatewaysite.server`)."""
     await receive()
     await background.start()
+    scope.get("state", {}).update(stopping=streams.end_lasting, out_of_time=streams.end_all)
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await background.stop()

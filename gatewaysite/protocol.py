@@ -1,35 +1,113 @@
 """HTTP/1.1 towards clients: uvicorn's protocol on httptools, with what it leaves open closed.
 
-Knows bytes and headers; knows nothing of what they ask for. Source: RFC 9112, RFC 9110 §6.5 and §7.8.
+Knows bytes, headers and how long a client may keep us waiting for them; knows nothing of what they ask for. Source: RFC 9112, RFC 9110
+§6.5, §7.8 and §15.5.9.
 """
 
+import enum
 import re
+from collections.abc import Callable
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mcp_routes.proxy.connected import LEAVING
+
 MAX_HEAD_BYTES = 64 * 1024
 """Of request line and headers, and of what frames a body or trails it. Clients of the gateway send a few hundred bytes."""
 
+HEAD_SECONDS = 20
+"""For a request's head to be whole, from its first byte or, for the first on a connection, from the connection's begin."""
+
+MESSAGE_SECONDS = 75
+"""For its body after that, wanted or not. The applications give up earlier, and answer."""
+
+UNREAD_SECONDS = 60
+"""For which a client may take nothing of what waits to be sent to it."""
+
 _FRAMING_PER_BYTE = 8  # a chunk of one byte costs five to frame it
+_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
+
+
+class Wait(enum.Enum):
+    """What a connection waits for; all but `US` is its client's to do."""
+
+    US = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    NEXT = enum.auto()  # a further request
+    READER = enum.auto()
 
 
 class GuardedHttp(HttpToolsProtocol):
     """Bounds the head, drops trailers, ignores offers to upgrade, and takes the host of an absolute target for the Host.
 
     Without it: a head may grow until memory ends; a trailer is appended to the headers, where it would pass for a credential; the body
-    of a request that offers to upgrade is lost.
+    of a request that offers to upgrade is lost. And it gives up clients that keep it waiting: `check` is called about once a second, so
+    that no request has to wind up a timer of its own.
     """
 
     _framing = 0  # bytes of the present message that were no body
     _body = 0
     _head_is_read = False
     _upgrade_offered = False
+    _tell: Callable[[], None] | None = None  # once the connection is lost
     _again = False  # the head is parsed a second time, without the offer: its callbacks have run
+    _messages = 0  # begun on this connection
+    _is_whole = True  # nothing is missing of the latest
+    _waited_for = (Wait.US, 0)  # at the last check, and in which message
+    _waits_since = 0.0
+    _unsent = 0  # bytes, at the last check
+    _has_read = False  # so much since the last check that more was sent at once
+
+    def check(self, clock: float) -> None:
+        """Ends the connection if its client has kept it waiting for too long. `clock` counts seconds, from wherever."""
+        unsent = self.transport.get_write_buffer_size()
+        wait = Wait.READER if unsent else self._wait()
+        if (wait, self._messages) != self._waited_for or unsent < self._unsent or self._has_read:  # it did something
+            self._waited_for, self._waits_since = (wait, self._messages), clock
+            self._has_read = False
+        elif wait is not Wait.US and clock - self._waits_since >= self._patience(wait):
+            self._give_up(wait)
+        self._unsent = unsent
+
+    def _wait(self) -> Wait:
+        if self.flow.read_paused:
+            return Wait.US
+        if not self._is_whole and self._head_is_read:
+            return Wait.BODY
+        if self.cycle is not None and not self.cycle.response_complete:
+            return Wait.US
+        return Wait.HEAD if not self._is_whole or not self._messages else Wait.NEXT
+
+    def _patience(self, wait: Wait) -> float:
+        limits = {Wait.HEAD: HEAD_SECONDS, Wait.BODY: MESSAGE_SECONDS, Wait.READER: UNREAD_SECONDS}
+        return limits.get(wait, self.timeout_keep_alive)
+
+    def _give_up(self, wait: Wait) -> None:
+        if wait is Wait.READER:
+            self.transport.abort()  # closing would wait for the reader
+        elif wait is Wait.HEAD and not self._is_whole:
+            self.transport.write(_TIMEOUT)
+            self.transport.close()
+        else:
+            self.transport.close()
+
+    def resume_writing(self) -> None:
+        self._has_read = True
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer for what comes next."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         self._framing += len(data)
         try:
             self.parser.feed_data(data)
@@ -42,7 +120,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if not self._again:
-            self._head_is_read = self._upgrade_offered = False
+            self._head_is_read = self._upgrade_offered = self._is_whole = False
+            self._messages += 1
             super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -62,7 +141,19 @@ class GuardedHttp(HttpToolsProtocol):
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
             self.headers[:] = [(b"host", absolute[1]), *(header for header in self.headers if header[0] != b"host")]
+        self.scope[LEAVING] = self._when_lost  # type: ignore[literal-required]  # a scope may hold keys of the server's own
         super().on_headers_complete()
+
+    def _when_lost(self, tell: Callable[[], None] | None) -> None:
+        """Has this called once the connection is lost; at once, where it already is. One request of a connection runs at a time."""
+        self._tell = tell
+        if tell is not None and self.parser is None:
+            tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._tell is not None:
+            self._tell()
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
@@ -73,6 +164,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._upgrade_offered and not self._again:
             return  # the parser takes what follows for another protocol; its body is still to come
         self._framing = self._body = 0
+        self._is_whole = True
         super().on_message_complete()
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:

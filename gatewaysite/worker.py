@@ -1,15 +1,20 @@
-"""gunicorn's worker class: uvicorn with what production needs and its own defaults lack.
+"""gunicorn's worker class and logger: uvicorn with what production needs and its own defaults lack.
 
-Measured: as it comes, uvicorn-worker never cancels open streams at SIGTERM nor runs the lifespan's end, and gunicorn kills it; and uvicorn
-believes `X-Forwarded-*` from any loopback peer (`TRUSTED_PROXIES` is ours).
+Imported by gunicorn's master too, whose workers inherit it through a reload: so nothing here may import settings.
 """
 
+import asyncio
+import resource
+import signal
+import sys
 from typing import Any
 
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
-# Of gunicorn's graceful timeout, kept for cancelled requests and the lifespan's end.
-_SECONDS_TO_FINISH = 5
+from gatewaysite.logs import LineFormatter
+from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer
 
 
 class GatewayWorker(UvicornWorker):
@@ -20,11 +25,35 @@ class GatewayWorker(UvicornWorker):
         "http": "gatewaysite.protocol:GuardedHttp",
         "ws": "none",
         "lifespan": "on",
-        "proxy_headers": False,
+        "proxy_headers": False,  # uvicorn believes `X-Forwarded-*` from any loopback peer; `TRUSTED_PROXIES` is ours
         "server_header": False,
         "access_log": False,  # it prints queries; the dispatcher writes our line
     }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - _SECONDS_TO_FINISH)
+    def init_process(self) -> None:
+        _allow_as_many_files_as_may_be()
+        super().init_process()  # type: ignore[no-untyped-call]
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = GatewayServer(self.config, grace=max(0, self.cfg.graceful_timeout - SECONDS_AFTER_GRACE))
+        # gunicorn's quick shutdown; the base class's handler for it stops nothing
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.hurry)
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+class LineLogger(Logger):
+    """gunicorn's own log, with the same care for what strangers wrote as the gateway's."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)  # type: ignore[no-untyped-call]
+        for handler in self.error_log.handlers:
+            handler.setFormatter(LineFormatter(self.error_fmt, self.datefmt))
+
+
+def _allow_as_many_files_as_may_be() -> None:
+    """An open stream takes two, one to each side; many systems allow 1,024 unless asked for more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,15 +1,18 @@
 """The routes as the data plane reads them: immutable values.
 
-Knows the route's row; the proxy knows only what is returned here. Each look-up asks the database, so that a change acts at once.
+Knows the route's row; the proxy knows only what is returned here. What is returned may be five seconds old at most, and is asked for again
+as soon as a change of the route is noted.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcp_routes import upstream
 from mcp_routes.models import McpRoute
 from oauthgw.guard.database import in_database
+from oauthgw.guard.recent import Recent
 from oauthgw.guard.secret import Secret
+from oauthgw.journal.changes import Entry, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +23,34 @@ class Route:
     slug: str
     upstream_url: str
     sealed_headers: str
+    _opened: dict[str, Secret] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def headers(self) -> dict[str, Secret]:
-        """What the route adds for its upstream, opened where it is sent. Raises sealed.Unsealable when no configured key opens it."""
-        return upstream.opened_headers(self.sealed_headers)
+        """What the route adds for its upstream, opened when first sent. Raises sealed.Unsealable when no configured key opens it."""
+        if self.sealed_headers and not self._opened:
+            self._opened.update(upstream.opened_headers(self.sealed_headers))
+        return self._opened
 
 
 async def find(slug: str) -> Route | None:
     """The enabled route with this slug or former slug. Raises DatabaseUnavailable when the database does not answer."""
-    return await in_database(_find, slug)
+    return await _recent.get(slug, lambda: in_database(_find, slug))
+
+
+def held(slug: str) -> Route | None:
+    """The same where it is known without asking; None says nothing: `find` then."""
+    answer = _recent.held(slug)
+    return answer.value if answer is not None else None
+
+
+def apply(change: Entry) -> None:
+    """A change that was noticed: the route it is about is asked for again."""
+    _recent.changed((change.topic, change.key))
+
+
+def forget() -> None:
+    """Asks for every route again."""
+    _recent.clear()
 
 
 def upstreams(route_ids: Collection[int]) -> dict[int, str]:
@@ -41,3 +63,6 @@ def _find(slug: str) -> Route | None:
     if route is None:
         return None
     return Route(id=route.pk, slug=slug, upstream_url=route.upstream_url, sealed_headers=route.sealed_headers)
+
+
+_recent: Recent[str, Route] = Recent(most=1_000, rests_on=lambda route: ((Topic.ROUTE, route.id),))

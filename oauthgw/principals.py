@@ -1,8 +1,10 @@
 """Who is calling: a bearer token becomes a Principal, or nothing.
 
-The only module that decides whose token it is. Knows tokens, grants, clients and users; knows nothing of routes, HTTP or upstreams.
+The only module that decides whose token it is. An answer may be five seconds old at most, and is asked for again as soon as a change of
+its grant, client or user is noted. Knows tokens, grants, clients and users; knows nothing of routes, HTTP or upstreams.
 """
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,9 @@ from django.utils import timezone
 
 from oauthgw import tokens
 from oauthgw.guard.database import in_database
+from oauthgw.guard.recent import Recent
 from oauthgw.guard.sealed import digest
+from oauthgw.journal.changes import Entry, Topic
 from oauthgw.models import AccessToken, Grant
 from oauthgw.models.client import usable_clients
 from oauthgw.models.identity import active_users
@@ -46,7 +50,26 @@ async def resolve(token: str, resource_id: int) -> Principal | None:
     """
     if not tokens.looks_like_access_token(token):  # the checksum refuses junk without a look-up
         return None
-    return await in_database(resolve_now, token, resource_id)
+    key = (digest(token), resource_id)
+    principal = await _recent.get(key, lambda: in_database(_resolve, *key))
+    return principal if principal is not None and time.time() < principal.expires_at else None
+
+
+def held(token: str, resource_id: int) -> Principal | None:
+    """The same where it is known without asking; None says nothing: `resolve` then."""
+    answer = _recent.held((digest(token), resource_id))
+    principal = answer.value if answer is not None else None
+    return principal if principal is not None and time.time() < principal.expires_at else None
+
+
+def apply(change: Entry) -> None:
+    """A change that was noticed: whoever it is about is asked about again."""
+    _recent.changed((change.topic, change.key))
+
+
+def forget() -> None:
+    """Asks about everybody again."""
+    _recent.clear()
 
 
 def resolve_now(token: str, resource_id: int) -> Principal | None:
@@ -68,6 +91,15 @@ def standing(grant_ids: Collection[int]) -> frozenset[int]:
     return frozenset(found)
 
 
+# Access tokens by digest, and the resource they were shown for: no token is kept in clear.
+_recent: Recent[tuple[str, int], Principal] = Recent(
+    most=10_000,
+    rests_on=lambda principal: (
+        (Topic.GRANT, principal.grant_id),
+        (Topic.CLIENT, principal.client_pk),
+        (Topic.USER, principal.user_id),
+    ),
+)
 _AT_ONCE = 500  # a query of SQLite takes so many parameters on any build
 _COLUMNS = (
     "id",

@@ -45,6 +45,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = concerned
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What the data plane in this process holds of one test's database is untrue in the next."""
+    from mcp_routes import snapshot
+    from oauthgw import principals
+
+    principals.forget()
+    snapshot.forget()
+
+
 @pytest.fixture(scope="session")
 def workshop() -> Iterator[Path]:
     """A folder for logs, seeds and SQLite files; it goes with the session."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
-from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, streams, upstream
+from mcp_routes.proxy import connected, headers, messages, refusals, relay, revisions, sessions, streams, upstream
 from mcp_routes.proxy.headers import Receive, Scope, Send
 from mcp_routes.proxy.refusals import Refusal, challenge, refuse
 from oauthgw import principals
@@ -80,7 +80,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         return await refuse(send, admitted)
     lasting = revisions.is_lasting(scope["method"], admitted.asked.body)
     with streams.under_way(admitted.principal, admitted.route, lasting=lasting) as exchange:
-        cut = await relay.while_connected(receive, _exchange(scope, admitted, send), exchange.cut)
+        cut = await connected.while_connected(scope, receive, _exchange(scope, admitted, send), exchange.cut)
     if cut is not None:
         await _tell_of_cut(scope, admitted, cut, answer)
 
@@ -167,7 +167,8 @@ async def _exchange(scope: Scope, call: Call, send: Send) -> None:
         passed = headers.to_upstream(scope["headers"], dropped, call.session, _own_headers(call.route))
         answer = await upstream.ask(scope["method"], call.route, passed, call.asked.content)
         try:
-            await relay.relay(answer, _answered(answer.raw_headers, call), send)
+            answered = headers.read_answered(answer.headers)
+            await relay.relay(answer, answered, _passed(answered, call), send)
         finally:
             answer.close()  # a connection whose answer was read to its end is back in the pool by now
     except upstream.UpstreamFault as fault:
@@ -182,15 +183,13 @@ def _own_headers(route: snapshot.Route) -> dict[str, Secret]:
         raise upstream.UpstreamFault(refusals.UPSTREAM_FAULT, "no configured key opens the route's headers") from error
 
 
-def _answered(raw: headers.RawHeaders, call: Call) -> list[tuple[bytes, bytes]]:
+def _passed(answered: headers.Answered, call: Call) -> list[tuple[bytes, bytes]]:
     """The upstream's headers as this client gets them: its session id signed, or dropped where the era knows no sessions."""
-    passed = headers.to_client(raw)
-    session = headers.one(((name.lower(), value) for name, value in raw), headers.SESSION)
-    if session is None or call.asked.modern:
-        return passed
-    if not sessions.is_valid(session):
+    if answered.session is None or call.asked.modern:
+        return answered.passed
+    if not sessions.is_valid(answered.session):
         raise upstream.UpstreamFault(refusals.UPSTREAM_FAULT, "the upstream's session id is not visible ASCII")
-    return [*passed, (headers.SESSION, sessions.sign(session, call.principal).encode())]
+    return [*answered.passed, (headers.SESSION, sessions.sign(answered.session, call.principal).encode())]
 
 
 def _may_call(page: str) -> bool:

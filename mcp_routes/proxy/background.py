@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from mcp_routes.proxy import upstream
+from mcp_routes import snapshot
+from mcp_routes.proxy import streams, upstream
 from mcp_routes.proxy.refusals import log
 from mcp_routes.proxy.watch import Watch
+from oauthgw import principals
 from oauthgw.journal import poller
+from oauthgw.journal.changes import Entry
 
 _AFTER_FAILURE_SECONDS = 1
 
@@ -15,9 +18,16 @@ _tasks: list["asyncio.Task[None]"] = []
 
 async def start() -> None:
     """Starts it all in this process's event loop (ASGI lifespan)."""
+    streams.start()
     await upstream.start()
     watch = Watch()
-    _tasks[:] = [asyncio.ensure_future(_always(lambda: poller.follow(watch.apply))), asyncio.ensure_future(_always(watch.keep))]
+
+    def apply(change: Entry) -> None:
+        principals.apply(change)
+        snapshot.apply(change)
+        watch.apply(change)  # last: what it ends comes back at once, and must not be let in by what is held
+
+    _tasks[:] = [asyncio.ensure_future(_always(lambda: poller.follow(apply))), asyncio.ensure_future(_always(watch.keep))]
 
 
 async def stop() -> None:

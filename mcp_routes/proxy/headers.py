@@ -5,9 +5,8 @@ Knows header names and how to count them; what a value means is known elsewhere 
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from multidict import CIMultiDict
 
 from oauthgw.guard.secret import Secret
 
@@ -29,6 +28,10 @@ _TO_CLIENT = frozenset((b"content-type", VERSION, b"cache-control", b"retry-afte
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # a server refuses to send these (RFC 9110 §5.5)
 
+_ALWAYS = (
+    (b"accept-encoding", b"identity"),  # a compressed stream could not be kept alive, nor passed unbuffered
+    (b"user-agent", b"mcp-gateway"),
+)
 _EXPOSED = (b"access-control-expose-headers", b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version")
 _VARY = (b"vary", b"Origin")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -56,28 +59,61 @@ def text(value: bytes) -> str:
         return value.strip(b" \t").decode("latin-1")
 
 
-def to_upstream(headers: RawHeaders, dropped: frozenset[bytes], session: str | None, own: Mapping[str, Secret]) -> CIMultiDict[str]:
+def to_upstream(
+    headers: RawHeaders, dropped: frozenset[bytes], session: str | None, own: Mapping[str, Secret]
+) -> list[tuple[bytes, bytes]]:
     """What the upstream gets: the client's headers that may pass, its own session id, and what the route adds (which wins).
 
     Cookies, credentials and everything about the client's connection stay here.
     """
-    passed: CIMultiDict[str] = CIMultiDict()
+    passed = list(_ALWAYS)
     for name, value in headers:
-        # An underscore is the same letter as a hyphen to servers that speak CGI or WSGI: an id under that spelling was never checked.
-        if (name in _TO_UPSTREAM or name.startswith(b"mcp-")) and name != SESSION and name not in dropped and b"_" not in name:
-            passed.add(name.decode("ascii"), text(value))
+        if (name in _TO_UPSTREAM or _is_mcp(name)) and name not in dropped:
+            passed.append((name, value))
     if session is not None:
-        passed[SESSION.decode()] = session
-    passed["Accept-Encoding"] = "identity"  # a compressed stream could not be kept alive, nor passed unbuffered
-    passed["User-Agent"] = "mcp-gateway"
-    for own_name, secret in own.items():
-        passed[own_name] = secret.reveal()
+        passed.append((SESSION, session.encode("ascii")))
+    if own:
+        fixed = {name.lower().encode("ascii"): secret.reveal().encode("ascii") for name, secret in own.items()}
+        passed = [header for header in passed if header[0] not in fixed]
+        passed += fixed.items()
     return passed
 
 
-def to_client(headers: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """What the client gets of the upstream's headers: no cookies, no CORS, nothing about that connection."""
-    return [(name.lower(), value) for name, value in headers if name.lower() in _TO_CLIENT and not _CONTROL.search(value)]
+def _is_mcp(name: bytes) -> bool:
+    """Whether it is one of MCP's own that pass as they came; the session id has its own way.
+
+    An underscore is the same letter as a hyphen to servers that speak CGI or WSGI: an id under that spelling was never checked.
+    """
+    return name.startswith(b"mcp-") and name != SESSION and b"_" not in name
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An upstream's headers, read once: what may pass to a client, and what the answer is judged by. `kind` is in lower case."""
+
+    passed: list[tuple[bytes, bytes]]
+    kinds: int  # content types that were named
+    kind: bytes
+    is_encoded: bool
+    session: str | None
+
+
+def read_answered(headers: RawHeaders) -> Answered:
+    """Reads an answer's headers, whose names are in lower case: no cookies pass, no CORS, nothing about that connection."""
+    passed: list[tuple[bytes, bytes]] = []
+    kinds, kind, is_encoded, session = 0, b"", False, None
+    for name, value in headers:
+        if name in _TO_CLIENT:
+            if not _CONTROL.search(value):
+                passed.append((name, value))
+            if name == b"content-type":
+                kinds += 1
+                kind = value.partition(b";")[0].strip(b" \t").lower()
+        elif name == b"content-encoding":
+            is_encoded = is_encoded or value.strip(b" \t").lower() not in (b"", b"identity")
+        elif name == SESSION and session is None:
+            session = text(value)
+    return Answered(passed, kinds, kind, is_encoded, session)
 
 
 class Shared:

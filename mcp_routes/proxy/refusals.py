@@ -49,6 +49,7 @@ INVALID_TOKEN = Refusal(401, "invalid_token", "This access token is not valid he
 TOO_LARGE = Refusal(413, "content_too_large", "This message is larger than the gateway accepts.")
 FORM_TOO_LARGE = Refusal(400, "invalid_request", "The request is too large for this address.", headers=_FOR_ANY_PAGE)
 TOO_SLOW = Refusal(408, "request_timeout", "The body did not arrive in time.")
+FORM_TOO_SLOW = replace(TOO_SLOW, code="invalid_request", headers=_FOR_ANY_PAGE)
 NOT_JSON = Refusal(400, messages.NOT_JSON, "The body is not valid JSON.")
 NOT_JSON_RPC = Refusal(400, messages.NOT_JSON_RPC, "The body is not a JSON-RPC message.")
 MODERN_BATCH = Refusal(400, messages.NOT_JSON_RPC, "Batches exist only in revision 2025-03-26. Send one message a request.")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from mcp_routes.proxy.refusals import INVALID_TOKEN, UNAVAILABLE, UNKNOWN_ROUTE, Refusal
+from mcp_routes.proxy.refusals import INVALID_TOKEN, STOPPING, UNAVAILABLE, UNKNOWN_ROUTE, Refusal
 from mcp_routes.snapshot import Route
 from oauthgw.journal.changes import Entry, Topic
 from oauthgw.principals import Principal
@@ -52,12 +52,15 @@ class Exchange:
 
 
 _under_way: set[Exchange] = set()
+_stopping = False
 
 
 @contextmanager
 def under_way(principal: Principal, route: Route, *, lasting: bool) -> Iterator[Exchange]:
     """Registers an exchange until the block ends."""
     exchange = Exchange(principal, route, lasting)
+    if lasting and _stopping:
+        exchange.end(STOPPING)
     _under_way.add(exchange)
     try:
         yield exchange
@@ -68,6 +71,27 @@ def under_way(principal: Principal, route: Route, *, lasting: bool) -> Iterator[
 def all_under_way() -> tuple[Exchange, ...]:
     """Every exchange under way at this moment."""
     return tuple(_under_way)
+
+
+def start() -> None:
+    """For a process that begins to serve."""
+    global _stopping  # noqa: PLW0603  (one per process, as the lifespan is)
+    _stopping = False
+
+
+def end_lasting() -> None:
+    """The process stops: what never ends of itself ends now, also what is only being let in. Its client asks again, elsewhere."""
+    global _stopping  # noqa: PLW0603
+    _stopping = True
+    for exchange in all_under_way():
+        if exchange.lasting:
+            exchange.end(STOPPING)
+
+
+def end_all() -> None:
+    """The process stops, and has waited long enough."""
+    for exchange in all_under_way():
+        exchange.end(STOPPING)
 
 
 def end_of_grant(grant_id: int) -> None:

@@ -1,23 +1,18 @@
-"""Asking the upstream: one shared client session, made safe to share, and what can go wrong on the way there.
+"""Asking the upstream: the request as it is written, and what can go wrong on the way there.
 
 Knows the route's address and timeouts; which headers pass is decided before, what the answer means after (`relay`).
 """
 
 import asyncio
+from collections.abc import Sequence
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
+from mcp_routes.proxy.connection import Answer, BrokenOff, Connection
+from mcp_routes.proxy.pool import Address, Pool, address
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, Refusal
 from mcp_routes.snapshot import Route
 from oauthgw.guard.conf import gateway
 
-CONNECT_SECONDS = 5
-# Common servers close an idle connection after 5 s; a POST sent on one that is just being closed could not be repeated.
-_IDLE_SECONDS = 4
-
-_session: aiohttp.ClientSession | None = None
+_pool: Pool | None = None
 
 
 class UpstreamFault(Exception):
@@ -29,39 +24,59 @@ class UpstreamFault(Exception):
 
 
 async def start() -> None:
-    """Opens the client session in this process's event loop.
-
-    aiohttp's defaults are unsafe for many users on one session: it keeps cookies, follows redirects, obeys proxy variables, and stops
-    at 100 connections and five minutes.
-    """
-    global _session  # noqa: PLW0603  (one per process, as the lifespan is)
-    _session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=None),
-        auto_decompress=False,
-        trust_env=False,
-        skip_auto_headers=("Accept", "Content-Type", "User-Agent"),
-    )
+    """Makes the pool of connections in this process's event loop."""
+    global _pool  # noqa: PLW0603  (one per process, as the lifespan is)
+    _pool = Pool()
 
 
 async def stop() -> None:
-    """Closes every upstream connection."""
-    if _session is not None:
-        await _session.close()
+    """Closes every upstream connection that is not in use."""
+    if _pool is not None:
+        _pool.close()
 
 
-async def ask(method: str, route: Route, passed: CIMultiDict[str], body: bytes | None) -> aiohttp.ClientResponse:
+async def ask(method: str, route: Route, passed: Sequence[tuple[bytes, bytes]], body: bytes | None) -> Answer:
     """The upstream's answer, as soon as its headers are here; the caller closes it.
 
     Raises UpstreamFault when it cannot be reached, breaks off, or is silent for `MCP_UPSTREAM_TIMEOUT_SECONDS`.
     """
-    if _session is None:
+    if _pool is None:
         raise RuntimeError("The server does not run the ASGI lifespan, which opens the upstream connections.")
+    to = address(route.upstream_url)
+    request = _written(method, to, passed, body)
     try:
         async with asyncio.timeout(gateway().upstream_timeout):
-            return await _session.request(method, URL(route.upstream_url, encoded=True), headers=passed, data=body, allow_redirects=False)
+            try:
+                return await _asked(await _pool.connection(to), request)
+            except BrokenOff as broken:
+                if not broken.may_be_repeated or method == "POST":  # what a call does may have been done (RFC 9110 §9.2.2)
+                    raise
+                return await _asked(await _pool.new_connection(to), request)
     except TimeoutError as error:
         raise UpstreamFault(UPSTREAM_SILENT, f"no answer in time ({type(error).__name__})") from error
-    except (aiohttp.ClientError, OSError, UnicodeError) as error:
+    except BrokenOff as error:
+        raise UpstreamFault(UPSTREAM_FAULT, f"no answer: {error}") from error
+    except (OSError, UnicodeError) as error:
         raise UpstreamFault(UPSTREAM_FAULT, f"not reachable ({type(error).__name__})") from error
+
+
+async def _asked(connection: Connection, request: bytes) -> Answer:
+    answer = connection.ask(request)
+    try:
+        await answer.head()
+    except BaseException:
+        answer.close()
+        raise
+    return answer
+
+
+def _written(method: str, to: Address, passed: Sequence[tuple[bytes, bytes]], body: bytes | None) -> bytes:
+    """The request's bytes (RFC 9112 §3). Raises ValueError for a value that would end its line: parsers before us let none through."""
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), to.target), b"Host: " + to.authority]
+    lines += [name + b": " + value for name, value in passed]
+    if body is not None:
+        lines.append(b"Content-Length: %d" % len(body))
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+        raise ValueError("A header's value holds a line break.")
+    return head + b"\r\n\r\n" + (body or b"")

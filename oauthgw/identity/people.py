@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from oauthgw.guard.conf import gateway
 from oauthgw.identity.provider import Person
+from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Identity
 from oauthgw.models.identity import active_users
@@ -62,8 +63,11 @@ def _admit(provider: str, person: Person, admin: bool) -> User:
         if not user.is_active:
             raise Deactivated(person.subject)
         _update_user(user, person, admin)
+        before = _standing_in(identity)
         _update_identity(identity, person)
         record(Kind.SIGNED_IN, user=user, reason=f"{provider}, impersonated by {person.impersonator}" if person.impersonator else provider)
+        if known is not None and _standing_in(identity) != before:
+            publish(Topic.USER, user.pk)
         return user
 
 
@@ -87,6 +91,11 @@ def _update_identity(identity: Identity, person: Person) -> None:
         identity.organization_id, identity.role, identity.permissions = person.organization_id, person.role, list(person.permissions)
     identity.signed_in_at = timezone.now()
     identity.save()
+
+
+def _standing_in(identity: Identity) -> tuple[str, str, list[str]]:
+    """What is also known of the owner of each token (`principals`)."""
+    return identity.organization_id, identity.role, identity.permissions
 
 
 def _allows(entry: str, person: Person) -> bool:

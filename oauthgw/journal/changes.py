@@ -9,12 +9,14 @@ Knows entries and their order; knows nothing of what they are about, nor who rea
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -60,7 +62,29 @@ def publish(topic: Topic, *keys: int) -> None:
     if connection.vendor == "postgresql":  # SQLite has one writer, and gives ids in the order of commits
         with connection.cursor() as cursor:
             cursor.execute(_BOUNDED)
-    Change.objects.bulk_create(Change(topic=topic, key=key) for key in keys)
+    made = Change.objects.bulk_create(Change(topic=topic, key=key) for key in keys)
+    transaction.on_commit(partial(_tell_here, [Entry(change.pk, topic, change.key) for change in made]), robust=True)
+
+
+@contextmanager
+def told_here(tell: Callable[[Sequence[Entry]], None]) -> Iterator[None]:
+    """Until the block ends, what this process publishes is told at once when it is committed, in the thread that did it.
+
+    So that whoever revokes something, and calls the same process next, is not too early. The log is read all the same.
+    """
+    _listeners.append(tell)
+    try:
+        yield
+    finally:
+        _listeners.remove(tell)
+
+
+def _tell_here(entries: Sequence[Entry]) -> None:
+    for tell in tuple(_listeners):
+        tell(entries)
+
+
+_listeners: list[Callable[[Sequence[Entry]], None]] = []
 
 
 def above(floor: int | None) -> list[Entry]:
@@ -95,13 +119,18 @@ class Reader:
         """Whether its look is not at the end: the next page is due at once."""
         return self._look_began is not None
 
+    def hear(self, entries: Sequence[Entry]) -> list[Entry]:
+        """What is new among entries that it is told of; it passes over them when it reads."""
+        new = [entry for entry in entries if entry.id not in self._applied]
+        self._applied.update(entry.id for entry in new)
+        return new
+
     def take(self, entries: Sequence[Entry], read_at: float) -> list[Entry]:
         """What is new among the entries above `after`. `read_at` is the monotonic second at which the reading began."""
         if self.floor is None:
             self.floor = entries[0].id - 1 if len(entries) == _FIRST else 0
-        new = [entry for entry in entries if entry.id not in self._applied]
-        self._applied.update(entry.id for entry in new)
-        self._highest = max([self._highest, *(entry.id for entry in new)])
+        new = self.hear(entries)
+        self._highest = max([self._highest, *(entry.id for entry in entries)])
         self._marks.append((read_at, self._highest))
         began = read_at if self._look_began is None else self._look_began
         if len(entries) == PAGE:

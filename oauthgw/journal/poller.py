@@ -4,13 +4,14 @@ Knows the clock and outages; knows nothing of what a change means to whoever fol
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from oauthgw.guard.database import DatabaseUnavailable, in_database
-from oauthgw.journal.changes import Entry, Reader, above
+from oauthgw.journal.changes import Entry, Reader, above, told_here
 
 EVERY_SECONDS = 0.5  # what is published acts within a second, wherever it is noticed
 _AFTER_OUTAGE_SECONDS = 2  # a query to a silent database keeps its thread for a while
@@ -18,9 +19,26 @@ _AFTER_OUTAGE_SECONDS = 2  # a query to a silent database keeps its thread for a
 log = logging.getLogger(__name__)
 
 
-async def follow(apply: Callable[[Entry], None]) -> NoReturn:
-    """Applies every change from now on, until it is cancelled. An outage is logged once, and caught up with."""
-    reader = Reader()
+async def follow(apply: Callable[[Entry], None]) -> None:
+    """Applies every change from now on, until it is cancelled. An outage is logged once, and caught up with.
+
+    `apply` is called in this event loop, also for what this process itself publishes, which it is told of at once.
+    """
+    reader, loop = Reader(), asyncio.get_running_loop()
+
+    def hear(entries: Sequence[Entry]) -> None:
+        for entry in reader.hear(entries):
+            _apply(apply, entry)
+
+    def hand_over(entries: Sequence[Entry]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: this process ends
+            loop.call_soon_threadsafe(hear, entries)
+
+    with told_here(hand_over):
+        await _read_on(reader, apply)
+
+
+async def _read_on(reader: Reader, apply: Callable[[Entry], None]) -> NoReturn:
     away = False
     while True:
         began = time.monotonic()

@@ -7,7 +7,7 @@ import pytest
 
 from gatewaysite import asgi
 from mcp_routes.models import McpRoute
-from mcp_routes.proxy import app
+from mcp_routes.proxy import app, refusals
 from tests.support.asgi import Exchange
 from tests.unit.conftest import Party, Person
 
@@ -50,6 +50,25 @@ class TestBodies:
     def test_one_at_the_limit_is_the_endpoints_to_judge(self) -> None:
         answer = asked(Exchange("POST", "/oauth/register", (FORM,), (b"a" * asgi.MAX_FORM_BYTES,)))
         assert (answer.status, answer.json()["error"]) == (400, "invalid_client_metadata")
+
+    def test_a_form_that_does_not_arrive_in_time_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert asgi.FORM_SECONDS == 60
+        monkeypatch.setattr(asgi, "FORM_SECONDS", 0.05)
+        answer = asked(Exchange("POST", "/oauth/register", (FORM,), (b"{",), whole=False))
+        assert (answer.status, answer.json()["error"]) == (408, "invalid_request")
+        assert (answer.header(b"access-control-allow-origin"), answer.header(b"cache-control")) == (b"*", b"no-store")
+
+    def test_one_that_has_arrived_may_be_worked_on_for_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def work(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            leaving = asyncio.ensure_future(receive())  # as Django does
+            await asyncio.wait([leaving], timeout=0.2)
+            await refusals.refuse(send, refusals.SITE_BROKEN if leaving.done() else refusals.NO_TOKEN)
+            leaving.cancel()
+
+        monkeypatch.setattr(asgi, "FORM_SECONDS", 0.05)
+        monkeypatch.setattr(asgi, "_django", work)
+        assert asked(Exchange("POST", "/oauth/register", (FORM,), (b"{}",))).status == 401
 
     def test_a_message_that_does_not_arrive_in_time_is_a_408(self, bearer: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
         assert app._BODY_SECONDS == 60

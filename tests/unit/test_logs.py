@@ -4,9 +4,11 @@ import logging
 from logging.config import DictConfigurator
 from typing import Any
 
+import gunicorn.config
 import pytest
 
 from gatewaysite import logs
+from gatewaysite.worker import LineLogger
 from mcp_routes.models import McpRoute
 from oauthgw import principals
 from tests.unit.conftest import VERIFIER, Party, Person, sent_to_client, signed_value
@@ -121,3 +123,11 @@ class TestALine:
         assert r"  2026 INFO x forged\x1b[2J\r\u2028" in lines
         assert lines[-2:] == ["  Stack:", "  \tforged\\x1b[2J"]
         assert all(line.startswith("  ") for line in lines)
+
+    def test_gunicorns_own_log_is_as_careful(self, capfd: pytest.CaptureFixture[str]) -> None:
+        log: Any = LineLogger(gunicorn.config.Config())  # type: ignore[no-untyped-call]
+        try:
+            log.error("Exception in worker: %s", "/x\n2026 INFO x forged\x1b[2J")
+        finally:
+            log.error_log.handlers.clear()
+        assert capfd.readouterr().err.endswith("Exception in worker: /x\\n2026 INFO x forged\\x1b[2J\n")

@@ -16,7 +16,9 @@ from django.db import connections
 from django.utils import autoreload
 
 from gatewaysite.protocol import GuardedHttp
+from gatewaysite.server import GatewayServer
 
+_GRACE_SECONDS = 3  # for calls under way when it is stopped
 _PROBLEMS = {
     errno.EACCES: "You don't have permission to access that port.",
     errno.EADDRINUSE: "That port is already in use.",
@@ -78,9 +80,8 @@ class Command(DjangoRunserver):
             proxy_headers=False,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=2,
         )
         try:
-            uvicorn.Server(config).run(sockets=sockets)
+            GatewayServer(config, _GRACE_SECONDS).run(sockets=sockets)
         except KeyboardInterrupt:
             sys.exit(0)

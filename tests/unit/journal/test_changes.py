@@ -16,10 +16,12 @@ from mcp_routes import removal
 from mcp_routes.models import McpRoute
 from oauthgw import connected, tokens
 from oauthgw.guard import database
+from oauthgw.identity import people
+from oauthgw.identity.provider import Person
 from oauthgw.journal import changes, poller
 from oauthgw.journal.changes import Entry, Reader, Topic, publish
 from oauthgw.journal.models import Change
-from oauthgw.models import BrowserSession, Client, Grant
+from oauthgw.models import BrowserSession, Client, Grant, Identity
 from tests.unit.admin.conftest import Operator, Scene
 from tests.unit.test_house import PACKAGES, shown, sources
 
@@ -59,6 +61,14 @@ class TestAReader:
         before = reader.floor
         assert ids(reader.take(entries(2, 3, 4), 4000)) == [2, 4]  # 2 was committed just after the last read
         assert before == 1
+        assert reader.floor == 3
+
+    def test_what_it_was_told_of_is_not_read_again(self) -> None:
+        reader = Reader()
+        reader.take(entries(1), 0)
+        assert ids(reader.hear(entries(1, 3))) == [3]
+        assert ids(reader.take(entries(1, 2, 3), 0.5)) == [2]
+        reader.take([], 31)
         assert reader.floor == 3
 
     def test_it_keeps_no_more_than_what_it_may_see_again(self) -> None:
@@ -208,6 +218,19 @@ class TestWhoPublishes:
         User.objects.filter(pk=scene.alice.pk).update(is_active=action == "shut_out")
         assert published(lambda: operator.act("auth/user/", action, scene.alice.pk)) == {("user", scene.alice.pk)}
 
+    def test_a_user_who_signs_in_as_something_else(self, scene: Scene) -> None:
+        """What a token's owner is, and may do, is known with it."""
+
+        def signs_in(**changed: Any) -> Callable[[], Any]:
+            identity = Identity.objects.get(user=scene.alice)
+            person = Person(identity.subject, identity.email, True, "", "", **{"role": "member", "organization_id": "org_1", **changed})
+            return lambda: people.admit(identity.provider, person, admin=False)
+
+        signs_in()()
+        assert published(signs_in()) == set()
+        for changed in ({"role": "auditor"}, {"organization_id": "org_2"}, {"permissions": ("posts:read",)}):
+            assert published(signs_in(**changed)) == {("user", scene.alice.pk)}
+
     @pytest.mark.parametrize("bulk", [False, True])
     def test_a_client_or_user_that_is_removed(self, scene: Scene, bulk: bool) -> None:
         client, user, grant = scene.client.pk, scene.alice.pk, scene.grant.pk
@@ -250,6 +273,11 @@ def test_a_user_who_is_shut_out_is_signed_out_everywhere(operator: Operator, sce
     assert BrowserSession.objects.filter(user=operator.user).exists()
 
 
+def written_elsewhere(*keys: int) -> None:
+    """As another process publishes."""
+    Change.objects.bulk_create(Change(topic=Topic.GRANT, key=key) for key in keys)
+
+
 @pytest.mark.django_db(transaction=True)
 class TestFollowing:
     def test_what_is_published_arrives_and_an_outage_is_caught_up_with(
@@ -258,10 +286,6 @@ class TestFollowing:
         monkeypatch.setattr(poller, "EVERY_SECONDS", 0.01)
         monkeypatch.setattr(poller, "_AFTER_OUTAGE_SECONDS", 0.01)
         arrived: asyncio.Queue[int]
-
-        def tell(*keys: int) -> None:
-            with transaction.atomic():
-                publish(Topic.GRANT, *keys)
 
         def rename(old: str, new: str) -> None:
             with connection.cursor() as cursor:
@@ -276,12 +300,12 @@ class TestFollowing:
             arrived = asyncio.Queue()
             following = asyncio.ensure_future(poller.follow(lambda entry: arrived.put_nowait(entry.key)))
             async with asyncio.timeout(30):
-                await database.in_database(tell, 1, 2)
+                await database.in_database(written_elsewhere, 1, 2)
                 assert [await arrived.get(), await arrived.get()] == [1, 2]
                 await database.in_database(rename, "journal_change", "away")
                 await said("cannot be read")
                 await database.in_database(rename, "away", "journal_change")
-                await database.in_database(tell, 3)
+                await database.in_database(written_elsewhere, 3)
                 assert await arrived.get() == 3
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -295,10 +319,6 @@ class TestFollowing:
         monkeypatch.setattr(poller, "EVERY_SECONDS", 0.01)
         monkeypatch.setattr(changes, "PAGE", 10)
 
-        def tell(*keys: int) -> None:
-            with transaction.atomic():
-                publish(Topic.GRANT, *keys)
-
         async def story() -> None:
             arrived: asyncio.Queue[int] = asyncio.Queue()
 
@@ -309,12 +329,37 @@ class TestFollowing:
 
             following = asyncio.ensure_future(poller.follow(apply))
             async with asyncio.timeout(30):
-                await database.in_database(tell, 0)
+                await database.in_database(written_elsewhere, 0)
                 assert await arrived.get() == 0
-                await database.in_database(tell, *range(1, 36))
+                await database.in_database(written_elsewhere, *range(1, 36))
                 assert [await arrived.get() for _ in range(1, 36)] == list(range(1, 36))
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+
+        asyncio.run(story())
+
+    def test_what_this_process_publishes_is_applied_once_and_at_once_when_it_is_committed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(poller, "EVERY_SECONDS", 3600)
+        arrived: asyncio.Queue[int]
+
+        def tell(*keys: int) -> None:
+            with transaction.atomic():
+                publish(Topic.GRANT, *keys)
+                assert arrived.empty()
+
+        async def story() -> None:
+            nonlocal arrived
+            arrived = asyncio.Queue()
+            following = asyncio.ensure_future(poller.follow(lambda entry: arrived.put_nowait(entry.key)))
+            async with asyncio.timeout(30):
+                await database.in_database(written_elsewhere, 1)
+                assert await arrived.get() == 1, "it follows"
+                await database.in_database(tell, 2, 3)
+                assert [await arrived.get(), await arrived.get()] == [2, 3]
+                monkeypatch.setattr(poller, "EVERY_SECONDS", 0.01)
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            assert changes._listeners == []
 
         asyncio.run(story())
 

@@ -157,3 +157,30 @@ class TestWithoutAnAnswer:
         open_one(stack)
         open_one(stack).confirmed = time.monotonic() - 3
         assert streams.seconds_to_confirm() == pytest.approx(2, abs=0.5)
+
+
+class TestStopping:
+    @pytest.fixture(autouse=True)
+    def serving(self) -> Any:
+        yield
+        streams.start()
+
+    async def test_what_never_ends_of_itself_ends_and_calls_go_on(self, stack: ExitStack) -> None:
+        stream, call = open_one(stack), open_one(stack, lasting=False)
+        streams.end_lasting()
+        assert (ended_with(stream), ended_with(call)) == (refusals.STOPPING, None)
+
+    async def test_so_it_is_for_what_is_let_in_afterwards(self, stack: ExitStack) -> None:
+        streams.end_lasting()
+        assert ended_with(open_one(stack)) is refusals.STOPPING
+        assert ended_with(open_one(stack, lasting=False)) is None
+
+    async def test_a_process_that_begins_to_serve_has_forgotten_it(self, stack: ExitStack) -> None:
+        streams.end_lasting()
+        streams.start()
+        assert ended_with(open_one(stack)) is None
+
+    async def test_out_of_time_everything_ends(self, stack: ExitStack) -> None:
+        stream, call = open_one(stack), open_one(stack, lasting=False)
+        streams.end_all()
+        assert (ended_with(stream), ended_with(call)) == (refusals.STOPPING, refusals.STOPPING)
