@@ -1,11 +1,9 @@
 """The transport to the letter: how the gateway says no, and what passes in each direction, on every method and in both eras."""
 
 import asyncio
-import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ import pytest_asyncio
 import requests
 
 from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, hang_up, post, send, upstream
-from tests.support import databases
 from tests.support.processes import PATIENCE
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.whichever_database]
@@ -42,13 +39,6 @@ async def pong(request: Received) -> None:
 
 async def pong_with_a_session(request: Received) -> None:
     await request.answer(PONG, Mcp_Session_Id="up-1")
-
-
-async def streaming(request: Received) -> None:
-    """A stream that has begun and does not end of itself."""
-    request.begin_stream()
-    request.chunk(EVENT)
-    await request.closed_by_gateway()
 
 
 def bearer(served: Served, token: str = "alice") -> tuple[str, str]:
@@ -309,30 +299,3 @@ async def test_nothing_is_said_upstream_for_a_client_that_left(served: Served, m
         await asyncio.wait_for(left.wait(), PATIENCE)
         assert (await post(served, PING, token=None)).status == 401
     assert len(told.received) == 1
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_stream_outlives_its_token(served: Served, method: str) -> None:
-    """For how long is tested in tests/unit/proxy/test_streams.py."""
-    async with upstream(served, streaming) as told:
-        answer = await (get(served, token="bob") if method == "GET" else post(served, PING, token="bob"))
-        assert await answer.chunk() == EVENT
-        with expired(served, "bob"):
-            async with asyncio.timeout(PATIENCE):  # a token that was good is not asked about each time
-                while (await post(served, b"no JSON", token="bob")).status != 401:  # noqa: ASYNC110  (another process changes)
-                    await asyncio.sleep(0.05)
-            told.received[0].chunk(EVENT)
-            assert await answer.chunk() == EVENT
-
-
-@contextlib.contextmanager
-def expired(served: Served, token: str) -> Iterator[None]:
-    """A token whose time is over until the block ends."""
-    digest = sha256(served.tokens[token].encode()).hexdigest()
-    before = databases.value(served.gateway.database_url, "oauthgw_accesstoken", "expires", "token_checksum", digest)
-    set_to = "UPDATE oauthgw_accesstoken SET expires = '{}' WHERE token_checksum = '{}'"
-    databases.run(served.gateway.database_url, set_to.format("2020-01-01 00:00:00", digest))
-    try:
-        yield
-    finally:
-        databases.run(served.gateway.database_url, set_to.format(before, digest))
