@@ -22,12 +22,21 @@ _MIRRORS = frozenset((headers.METHOD, headers.NAME))
 
 
 def is_modern(version: str | None, body: Body) -> bool:
-    """Whether the `MCP-Protocol-Version` header or any message of the body names a modern revision."""
-    return any(_modern(named) for named in (version, *(message.version for message in body.messages)))
+    """Whether the `MCP-Protocol-Version` header names a modern revision, or any message of the body one that is not of the old era.
+
+    The old era never named its revision in `_meta`: whoever names an unknown one there is told so by a modern upstream ("Protocol Version
+    Header"), which must hear the request as it was sent.
+    """
+    named = [message.version for message in body.messages if message.version is not None]
+    return (version is not None and _is_revision(version) and version >= _FIRST_MODERN) or not all(map(_is_old, named))
 
 
-def _modern(version: str | None) -> bool:
-    return version is not None and _REVISION.fullmatch(version) is not None and version >= _FIRST_MODERN
+def _is_old(version: str) -> bool:
+    return _is_revision(version) and version < _FIRST_MODERN
+
+
+def _is_revision(version: str) -> bool:
+    return _REVISION.fullmatch(version) is not None
 
 
 def is_lasting(method: str, body: Body) -> bool:
@@ -44,11 +53,12 @@ def dropped(modern: bool, body: Body) -> frozenset[bytes]:
 def disagreement(request_headers: headers.RawHeaders, message: Posted) -> str | None:
     """The header that is missing or differs from the body of a modern request, by its name; None when all agree.
 
-    Notifications need no headers, so only requests are judged ("Server Validation").
+    Notifications need no headers, so only requests are judged ("Server Validation"). A body that names no revision has none to differ from:
+    it is malformed, and the upstream says so in other words (-32602; "Per-request protocol fields").
     """
     if message.id is None:
         return None
-    if headers.one(request_headers, headers.VERSION) != message.version:
+    if message.version is not None and headers.one(request_headers, headers.VERSION) != message.version:
         return "MCP-Protocol-Version"
     if headers.one(request_headers, headers.METHOD) != message.method:
         return "Mcp-Method"

@@ -86,12 +86,10 @@ async def test_a_refusal_repeats_an_id_as_it_was_written(served: Served) -> None
         (call(name=1), {"Mcp_Name": "1"}),
         (call(name="add"), {"Mcp_Method": "Tools/Call"}),
         (call(name="add"), {"Mcp_Method": "=?base64?dG9vbHMvY2FsbA==?="}),
-        (call(name="add", version=20260728), {}),
         (call(name="add", version="2025-11-25"), {}),
         (call(name="add"), {"MCP_Protocol_Version": "2025-11-25"}),
         (call(name="add"), {"MCP_Protocol_Version": "2" * 20_000}),
         (call(name="add", version="2026-07-28" + "x" * 20_000), {}),
-        ({"jsonrpc": "2.0", "id": "m", "method": "tools/call", "params": {"name": "add"}}, {}),
     ],
 )
 async def test_a_modern_call_whose_headers_are_not_exactly_its_body_is_refused(
@@ -102,6 +100,24 @@ async def test_a_modern_call_whose_headers_are_not_exactly_its_body_is_refused(
         problem = await answer.json()
         assert (answer.status, problem["error"]["code"], problem["id"]) == (400, -32020, "m")
     assert told.received == []
+
+
+@pytest.mark.parametrize("version", [None, 20260728, ["2026-07-28"]])
+async def test_a_modern_call_that_names_no_revision_is_judged_by_the_upstream_as_modern(served: Served, version: object) -> None:
+    """It is malformed, not mismatched (MCP 2026-07-28, "Per-request protocol fields"); it has no session, and its mirrors are exact."""
+    async with upstream(served, pong) as told:
+        assert (await post(served, call(name="add", version=version), **MODERN, Mcp_Session_Id="mine")).status == 200
+        assert (await post(served, call(name="drop", version=version), **MODERN)).status == 400
+    assert [(got.header("mcp-protocol-version"), got.header("mcp-name")) for got in told.received] == [("2026-07-28", "add")]
+    assert told.received[0].header("mcp-session-id") is None
+
+
+async def test_an_unknown_revision_reaches_the_upstream_as_it_was_sent(served: Served) -> None:
+    """Who knows it not must say so and name what it knows ("Protocol Version Header")."""
+    async with upstream(served, pong) as told:
+        assert (await post(served, call(name="add", version="v999"), **{**MODERN, "MCP_Protocol_Version": "v999"})).status == 200
+        assert (await post(served, call(name="add", version="v999"), **MODERN)).status == 400
+    assert [(got.header("mcp-method"), got.header("mcp-name")) for got in told.received] == [("tools/call", "add")]
 
 
 async def test_the_era_is_seen_through_escapes(served: Served) -> None:

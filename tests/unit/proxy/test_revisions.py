@@ -36,8 +36,20 @@ def sent(**changed: str) -> list[tuple[bytes, bytes]]:
 )
 def test_the_era_is_named_by_the_header_or_by_the_body(version: str | None, modern: bool) -> None:
     assert revisions.is_modern(version, NOTHING) is modern
-    assert revisions.is_modern(None, Body((call(version=version),), is_batch=False)) is modern
     assert revisions.is_modern("2025-11-25", Body((call(version=MODERN),), is_batch=False))
+
+
+@pytest.mark.parametrize(
+    ("version", "modern"),
+    [(None, False), ("2025-11-25", False), ("2026-07-27", False), (MODERN, True), ("2027-01-01", True), ("v999.0.0", True), ("", True)],
+)
+def test_a_revision_that_the_body_names_is_modern_unless_it_is_old(version: str | None, modern: bool) -> None:
+    assert revisions.is_modern(None, Body((call(version=version),), is_batch=False)) is modern
+    assert revisions.is_modern(version, Body((call(version=version),), is_batch=False)) is modern
+
+
+def test_an_unknown_revision_in_the_header_alone_is_of_the_old_era() -> None:
+    assert not revisions.is_modern("v999.0.0", Body((call(version=None),), is_batch=False))
 
 
 def test_a_resource_is_named_by_its_uri() -> None:
@@ -54,8 +66,15 @@ def test_notifications_need_no_headers() -> None:
     assert revisions.disagreement([], Posted(method="notifications/x", id=None)) is None
 
 
-def test_a_modern_header_over_a_body_that_names_no_revision_is_a_contradiction() -> None:
-    assert revisions.disagreement(sent(), call(version=None)) == "MCP-Protocol-Version"
+def test_a_revision_that_the_body_names_must_be_in_the_header() -> None:
+    assert revisions.disagreement(sent(), call(version="2027-01-01")) == "MCP-Protocol-Version"
+    assert revisions.disagreement(sent()[1:], call()) == "MCP-Protocol-Version"
+
+
+def test_a_body_that_names_no_revision_is_left_to_the_upstream() -> None:
+    """It is malformed: -32602 (MCP 2026-07-28, "Per-request protocol fields"), where a mismatch is -32020."""
+    assert revisions.disagreement(sent(), call(version=None)) is None
+    assert revisions.disagreement(sent(**{"mcp-name": "other"}), call(version=None)) == "Mcp-Name"
 
 
 @given(st.text())
