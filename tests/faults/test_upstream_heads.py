@@ -168,9 +168,17 @@ async def test_a_redirect_is_not_followed(served: Served, status: bytes) -> None
 
 
 @pytest.mark.parametrize(
-    "head", [b"HTTP/1.1 204 No Content\r\n", b"HTTP/1.1 204 No Content\r\n" + LENGTH, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n"]
+    "answer",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n" + LENGTH + b"\r\n",
+        b"HTTP/1.1 204 No Content\r\n" + CHUNKED,
+        b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 202 Accepted\r\n" + CHUNKED + LAST,
+        b"HTTP/1.1 202 Accepted\r\nContent-Type: text/plain\r\n" + CHUNKED + LAST,
+    ],
 )
-async def test_an_answer_that_has_no_body_is_not_waited_for(served: Served, head: bytes) -> None:
+async def test_an_answer_that_has_no_body_is_not_waited_for(served: Served, answer: bytes) -> None:
     """RFC 9112 §6.3: a 204 ends with its head, whatever that says."""
-    async with upstream(served, writing(head + b"\r\n")):
-        assert await outcome(served) == int(head[9:12])
+    async with upstream(served, writing(answer)):
+        assert await outcome(served) == int(answer[9:12])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mcp_routes.proxy.connection import Connection
+from mcp_routes.proxy.connection import BrokenOff, Connection
 
 
 class Transport(asyncio.Transport):
@@ -34,7 +34,11 @@ class Transport(asyncio.Transport):
         self.is_gone = True
 
 
-@pytest.mark.asyncio
+pytestmark = pytest.mark.asyncio
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
 @pytest.mark.parametrize("length", [10, 150_000])
 async def test_a_connection_whose_answer_nobody_read_is_not_given_back_deaf(length: int) -> None:
     """Whole, but more than is held: reading was paused, and the next answer would never be heard."""
@@ -42,9 +46,24 @@ async def test_a_connection_whose_answer_nobody_read_is_not_given_back_deaf(leng
     transport = Transport()
     connection = Connection(given_back.append)
     connection.connection_made(transport)
-    answer = connection.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = connection.ask(REQUEST)
     connection.data_received(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n" % length + b"x" * length)
     await answer.head()
     answer.close()
     assert given_back == ([] if transport.is_gone else [connection])
     assert transport.is_gone or transport.is_reading_on
+
+
+@pytest.mark.parametrize("how", ["it ends", "it breaks", "somebody speaks first"])
+async def test_a_new_connection_that_is_over_before_the_request_is_written_is_known_to_be(how: str) -> None:
+    """Between its making and the first request the event loop turns: nothing that happens then may leave a request waiting in silence."""
+    connection = Connection(lambda _: None)
+    transport = Transport()
+    connection.connection_made(transport)
+    if how == "somebody speaks first":
+        connection.data_received(b"220 mail.example ESMTP\r\n")
+    transport.abort()
+    connection.connection_lost(ConnectionResetError() if how == "it breaks" else None)
+    answer = connection.ask(REQUEST)
+    with pytest.raises(BrokenOff):
+        await asyncio.wait_for(answer.head(), 1)
