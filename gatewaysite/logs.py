@@ -8,8 +8,9 @@ steers a terminal.
 import copy
 import logging
 import textwrap
+import time
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 # oauthlib prints refresh tokens at DEBUG, django-oauth-toolkit the success URL with its code, the database backend a query's parameters.
 PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "aiohttp", "httptools", "asyncio", "uvicorn")
@@ -23,13 +24,27 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 class LineFormatter(logging.Formatter):
     """A record is one line, its control characters escaped; a traceback's lines follow, indented so that none passes for a record."""
 
+    _second = 0
+    _stamp = ""
+
     def format(self, record: logging.LogRecord) -> str:
-        fresh = copy.copy(record)
-        fresh.exc_text = None  # else it is what another handler's formatter made of it
-        return super().format(fresh)
+        if record.exc_text is not None:
+            record = copy.copy(record)
+            record.exc_text = None  # it is what another handler's formatter made of it
+        return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the library's name)
-        return super().formatMessage(record).translate(_ESCAPED)
+        line = super().formatMessage(record)
+        return line if line.isprintable() else line.translate(_ESCAPED)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """As the library's, whose half of the work is the same for all lines of one second."""
+        if datefmt is not None:
+            return super().formatTime(record, datefmt)
+        if int(record.created) != self._second:
+            self._second = int(record.created)
+            self._stamp = time.strftime(self.default_time_format, self.converter(record.created))
+        return f"{self._stamp},{int(record.msecs):03d}"
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802
         return _indented(super().formatException(ei))
@@ -38,12 +53,26 @@ class LineFormatter(logging.Formatter):
         return _indented(super().formatStack(stack_info))
 
 
+class Line(logging.LogRecord):
+    """A record at INFO for what is written with each request: without what the library finds out about its caller, and nobody prints."""
+
+    _TEMPLATE: ClassVar[dict[str, Any]] = dict(vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None)))
+
+    def __init__(self, name: str, message: str) -> None:
+        now = time.time()
+        self.__dict__ = {**self._TEMPLATE, "name": name, "msg": message, "created": now, "msecs": now % 1 * 1000}
+
+    def getMessage(self) -> str:  # noqa: N802  (the library's name)
+        return self.msg
+
+
 def _indented(text: str) -> str:
     return textwrap.indent(text.translate(_ESCAPED_IN_TRACEBACKS), "  ")
 
 
 def config() -> dict[str, Any]:
     """Django's LOGGING: everything to standard error, one line each."""
+    logging.logThreads = logging.logMultiprocessing = False  # looked up for each record, and never printed
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -15,6 +15,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
+Named = Mapping[bytes, bytes]
 
 SESSION = b"mcp-session-id"
 VERSION = b"mcp-protocol-version"
@@ -37,16 +38,26 @@ _VARY = (b"vary", b"Origin")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
-def one(headers: RawHeaders, name: bytes) -> str | None:
-    """The value of a header (the first, if there are several), without surrounding white space; None when it is absent."""
-    for key, value in headers:
-        if key == name:
-            return text(value)
-    return None
+def by_name(headers: list[tuple[bytes, bytes]]) -> Named:
+    """A request's headers by name: of several with one name, the first."""
+    return dict(headers[::-1])
 
 
-def repeated(headers: RawHeaders) -> str | None:
+def one(named: Named, name: bytes) -> str | None:
+    """The value of a header, without surrounding white space; None when it is absent."""
+    value = named.get(name)
+    return None if value is None else text(value)
+
+
+def times(headers: RawHeaders, name: bytes) -> int:
+    """How often a header was sent."""
+    return sum(key == name for key, _ in headers)
+
+
+def repeated(headers: list[tuple[bytes, bytes]], named: Named) -> str | None:
     """The name of a header that decides something and was sent more than once; None when there is none."""
+    if len(named) == len(headers):
+        return None
     names = [name for name, _ in headers]
     return next((name.decode() for name in _ONCE if names.count(name) > 1), None)
 

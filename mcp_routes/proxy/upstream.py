@@ -3,10 +3,10 @@
 Knows the route's address and timeouts; which headers pass is decided before, what the answer means after (`relay`).
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from mcp_routes.proxy.connection import Answer, BrokenOff, Connection
+from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.pool import Address, Pool, address
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, Refusal
 from mcp_routes.snapshot import Route
@@ -45,7 +45,7 @@ async def ask(method: str, route: Route, passed: Sequence[tuple[bytes, bytes]], 
     to = address(route.upstream_url)
     request = _written(method, to, passed, body)
     try:
-        async with asyncio.timeout(gateway().upstream_timeout):
+        with within(gateway().upstream_timeout):
             try:
                 return await _asked(await _pool.connection(to), request)
             except BrokenOff as broken:
