@@ -34,7 +34,7 @@ class Line:
 @contextlib.asynccontextmanager
 async def a_line_to_each(gateway: Gateway) -> AsyncIterator[list[Line]]:
     """One connection to each process that serves, until the block ends."""
-    serving = children(gateway.process.pid) if gateway.server == "gunicorn" else [gateway.process.pid]
+    serving = children(gateway.process.pid) if gateway.server.startswith("gunicorn") else [gateway.process.pid]
     lines: dict[int, Line] = {}
     writers: list[asyncio.StreamWriter] = []
     try:
