@@ -133,6 +133,10 @@ class GuardedHttp(HttpToolsProtocol):
         if self._again:
             return
         self._head_is_read = True
+        version = self.parser.get_http_version()
+        # The parser takes what calls itself 2.0 for 1.1, and chunks in 1.0, where nobody before us has read them (RFC 9112 §6.1).
+        if version not in ("1.0", "1.1") or (version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers)):
+            raise ValueError(version)
         self._upgrade_offered = self.parser.should_upgrade()
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
