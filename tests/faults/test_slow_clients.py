@@ -186,7 +186,7 @@ async def test_who_waits_for_us_is_not_given_up_whatever_it_sends_meanwhile(behi
     application = Application()
     async with serving(application, keep_alive=SHORT) as running, connected(running) as (reader, writer):
         writer.write(GET.replace(b"at-once", b"when-told") + behind)
-        await asyncio.sleep(4 * SHORT)  # the silence itself is what is tested
+        await asyncio.sleep(3 * SHORT)  # the silence itself is what is tested
         application.go_on.set()
         assert b"200 OK" in await reader.readuntil(b"ok")
 
@@ -209,7 +209,7 @@ async def test_so_is_a_whole_one_that_waits_to_leave() -> None:
     async with serving(long_answer) as running, connected(running, receive_buffer=4096) as (reader, writer):
         writer.write(GET)
         await reader.read(1)
-        await running.until_empty()
+        await running.until_connected(0)
 
 
 @on_uvloop
@@ -223,3 +223,24 @@ async def test_a_slow_reader_is_not_given_up() -> None:
             await reader.read(65536)
             await asyncio.sleep(0.01)
         assert not application.left.is_set()
+
+
+@on_uvloop
+async def test_beyond_its_limit_a_server_says_so_and_serves_who_is_there() -> None:
+    application = Application()
+    async with serving(application, limit_concurrency=2) as running, connected(running) as (first, first_writer):
+        async with connected(running) as (second, second_writer):
+            for reader, writer in ((first, first_writer), (second, second_writer)):
+                writer.write(GET)
+                await reader.readuntil(b"ok")
+            first_writer.write(GET.replace(b"at-once", b"when-told"))
+            async with connected(running) as (third, _):
+                assert (await rest(third)).startswith(b"HTTP/1.1 503 ")
+            second_writer.write(GET)
+            assert b"200 OK" in await second.readuntil(b"ok")
+        application.go_on.set()
+        assert b"200 OK" in await first.readuntil(b"ok")
+        await running.until_connected(1)
+        async with connected(running) as (third, third_writer):
+            third_writer.write(GET)
+            assert b"200 OK" in await third.readuntil(b"ok")
