@@ -1,6 +1,6 @@
 """gunicorn's worker class and logger: uvicorn with what production needs and its own defaults lack.
 
-Imported by gunicorn's master too, whose workers inherit it through a reload: so nothing here may import settings.
+Imported by gunicorn's master too, whose workers inherit it through a reload: so it imports no settings, and little of ours.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
 from gatewaysite.logs import LineFormatter
-from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer
 
 _OWN_FILES = 100  # of a process that serves nobody; a client takes two, as its stream goes on to an upstream
 
@@ -38,6 +37,8 @@ class GatewayWorker(UvicornWorker):
         super().init_process()  # type: ignore[no-untyped-call]
 
     async def _serve(self) -> None:
+        from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer  # noqa: PLC0415  (not in the master)
+
         self.config.app = self.wsgi
         server = GatewayServer(self.config, grace=max(0, self.cfg.graceful_timeout - SECONDS_AFTER_GRACE))
         # gunicorn's quick shutdown; the base class's handler for it stops nothing
