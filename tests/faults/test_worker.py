@@ -143,6 +143,20 @@ async def test_a_stopping_server_ends_lasting_streams_and_lets_calls_finish(
     assert " 503 " not in stopping.log()
 
 
+async def test_a_reload_in_development_ends_streams_as_well(served: Served, tmp_path: Path) -> None:
+    """There the server runs beside the reloader, in a thread that no signal reaches."""
+    behaviour = Upstream()
+    with another(served, tmp_path, "reloading runserver") as stopping:
+        async with upstream(stopping, behaviour):
+            answer, _ = await behaviour.stream(get(stopping))
+            (reloading,) = children(stopping.gateway.process.pid)
+            os.kill(reloading, signal.SIGTERM)
+            assert await answer.chunk() == b""
+        assert await ended(stopping) == 0
+    assert "Application shutdown complete" in stopping.log()
+    assert "Traceback" not in stopping.log()
+
+
 async def test_what_runs_beyond_the_grace_is_told_to_come_back_and_streams_still_end_properly(served: Served, tmp_path: Path) -> None:
     """Also beside a client that reads nothing, to whom nobody can say anything."""
     behaviour = Upstream()
@@ -166,6 +180,7 @@ async def test_what_runs_beyond_the_grace_is_told_to_come_back_and_streams_still
     assert b'"error":"temporarily_unavailable"' in told[2]
     assert all(b"retry-after: 5\r\n" in answer for answer in told)
     assert stopping.log().count("Application shutdown complete") == 2
+    assert "graceful shutdown exceeded" not in stopping.log()
     assert "Traceback" not in stopping.log()
 
 

@@ -20,6 +20,7 @@ from tests.support.processes import PATIENCE, ROOT, answers, free_port, running
 
 SERVERS: dict[str, Callable[[int], list[str]]] = {
     "runserver": lambda port: [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
+    "reloading runserver": lambda port: [sys.executable, "manage.py", "runserver", str(port)],
     "gunicorn": lambda port: [
         *(sys.executable, "-m", "gunicorn", "gatewaysite.asgi:application"),
         *("-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "--workers", "2"),
