@@ -5,8 +5,9 @@ The table of contents of the data plane: each step's detail is in the module it 
 
 import re
 import time
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
@@ -40,8 +41,7 @@ class ClientLeft(Exception):
     """The client went away before its request was complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What was posted (`content` is None for GET and DELETE), and in which era."""
 
     content: bytes | None
@@ -49,8 +49,7 @@ class Asked:
     modern: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that may be relayed. `session` is the upstream's own id."""
 
     route: snapshot.Route

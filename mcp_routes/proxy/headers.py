@@ -5,8 +5,9 @@ Knows header names and how to count them; what a value means is known elsewhere 
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from oauthgw.guard.secret import Secret
 
@@ -98,8 +99,7 @@ def _is_mcp(name: bytes) -> bool:
     return name.startswith(b"mcp-") and name != SESSION and b"_" not in name
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """An upstream's headers, read once: what may pass to a client, and what the answer is judged by. `kind` is in lower case."""
 
     passed: list[tuple[bytes, bytes]]

@@ -72,11 +72,13 @@ async def _asked(connection: Connection, request: bytes) -> Answer:
 
 def _written(method: str, to: Address, passed: Sequence[tuple[bytes, bytes]], body: bytes | None) -> bytes:
     """The request's bytes (RFC 9112 §3). Raises ValueError for a value that would end its line: parsers before us let none through."""
-    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), to.target), b"Host: " + to.authority]
-    lines += [name + b": " + value for name, value in passed]
+    parts = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode("ascii"), to.target, to.authority)]
+    for name, value in passed:
+        parts += (name, b": ", value, b"\r\n")
     if body is not None:
-        lines.append(b"Content-Length: %d" % len(body))
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+        parts.append(b"Content-Length: %d\r\n" % len(body))
+    head = b"".join(parts)
+    lines = 2 + len(passed) + (body is not None)
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
         raise ValueError("A header's value holds a line break.")
-    return head + b"\r\n\r\n" + (body or b"")
+    return b"%b\r\n%b" % (head, body or b"")

@@ -26,6 +26,7 @@ def _gunicorn(application: str, port: int) -> list[str]:
 
 SERVERS: dict[str, Callable[[int], list[str]]] = {
     "runserver": lambda port: [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
+    "reloading runserver": lambda port: [sys.executable, "manage.py", "runserver", str(port)],
     "gunicorn": lambda port: _gunicorn("gatewaysite.asgi", port),
     "gunicorn, deaf": lambda port: _gunicorn("tests.support.deaf", port),
 }
