@@ -222,3 +222,20 @@ async def test_a_refused_page_learns_nothing_whatever_it_asks(served: Served, me
         served, method, "/mcp/told", [("Origin", "https://evil.example"), ("Authorization", f"Bearer {served.tokens['alice']}")]
     )
     assert (answer.status, json.loads(await answer.content())["error"]) == (403, "forbidden_origin")
+
+
+@pytest.mark.parametrize(
+    ("page", "status"),
+    [
+        ("https://gw.example", 401),
+        ("http://localhost:6274", 401),
+        ("http://127.0.0.1", 401),
+        ("http://[::1]:80", 401),
+        ("http://gw.example", 403),
+        ("https://gw.example:8443", 403),
+        ("https://sub.gw.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_without_a_list_pages_of_the_gateway_itself_and_of_this_machine_may_ask(workers: Served, page: str, status: int) -> None:
+    assert (await post(workers, PING, token=None, Host="gw.example", Origin=page)).status == status

@@ -96,7 +96,6 @@ async def test_an_answer_without_a_length_ends_with_its_connection(served: Serve
         assert await (await post(served, PING)).content() == PONG
 
 
-@pytest.mark.xfail(reason="aiohttp takes a reset for the end of a body without a length")
 async def test_and_is_cut_when_that_is_reset(served: Served) -> None:
     async def conversation(connection: Connection) -> None:
         await connection.request()

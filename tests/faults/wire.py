@@ -9,10 +9,7 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any
-
-import pytest
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from tests.flows.dataplane_fixtures import PING, Received, Served, post, received_head
 
@@ -77,11 +74,6 @@ class Connection:
         with contextlib.suppress(ConnectionError):
             while await self.reader.read(65_536):
                 pass
-
-
-def but_for(cases: Iterable[Any], *wrong: Any) -> list[Any]:
-    """Cases for `parametrize`, of which these are not what they should be yet."""
-    return [pytest.param(case, marks=pytest.mark.xfail(run=False)) if case in wrong else case for case in cases]
 
 
 Conversation = Callable[[Connection], Awaitable[None]]
