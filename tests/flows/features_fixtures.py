@@ -16,10 +16,11 @@ from mcp.client import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.flows import dataplane_fixtures
+from tests.flows.dataplane_fixtures import Answer, Connection, connect
 from tests.support import databases
 from tests.support.features import features_upstream
 from tests.support.gateway import configuration, manage, serve
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, children, holder, until
 
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}
 """How the official Python client is told to connect, and the revision it then speaks with a server that speaks both."""
@@ -95,13 +96,18 @@ def served_by(server: str, installed: Installation, folder: Path) -> Iterator[Se
 
 @dataclass
 class Ears:
-    """What a client program is told and asked on its own. `listening` is set once its GET stream is open, `session` is its session's id."""
+    """What a client program is told and asked on its own.
+
+    `listening` is set once its GET stream is open, `session` is its session's id, `kinds` are the content types that it was answered in,
+    and `resumed` the events after which it asked for the rest of a stream.
+    """
 
     heard: "asyncio.Queue[Any]" = field(default_factory=asyncio.Queue)
     asked: list[str] = field(default_factory=list)
     resumed: list[str] = field(default_factory=list)
     listening: asyncio.Event = field(default_factory=asyncio.Event)
     session: str = ""
+    kinds: set[str] = field(default_factory=set)
 
     async def next(self) -> Any:
         """The next notification: a log message as level and text, progress as its two numbers, any other as its method and `uri`."""
@@ -135,6 +141,8 @@ class Ears:
             came_back = answer.request.headers.get("last-event-id")
             self.resumed += [came_back] if came_back else []
             self.listening.set()
+        if answer.request.method == "POST" and answer.status_code == 200:
+            self.kinds.add(answer.headers["content-type"])
         self.session = answer.headers.get("mcp-session-id", self.session)
 
 
@@ -162,3 +170,45 @@ async def connected(
     ):
         assert client.protocol_version == ERAS[era]
         yield client
+
+
+async def events(answer: Answer) -> AsyncIterator[tuple[str, Any]]:
+    """The events of a stream as they come: each one's id and its message, None for an event that only marks where the stream stands."""
+    rest = ""
+    while chunk := await answer.chunk():
+        rest += chunk.decode().replace("\r\n", "\n")
+        *whole, rest = rest.split("\n\n")
+        for event in whole:
+            fields = dict(line.split(": ", 1) for line in event.split("\n") if ": " in line)
+            if "id" in fields or "data" in fields:
+                yield fields.get("id", ""), json.loads(fields["data"]) if fields.get("data") else None
+
+
+async def last_of(answer: Answer) -> Any:
+    """What a request was answered in the end, in either form. Its connection may then be asked again."""
+    if answer.header("content-type") != "text/event-stream":
+        return await answer.json()
+    said = [message async for _, message in events(answer) if message]
+    assert "method" not in said[-1], "the stream ended without an answer"
+    return said[-1]
+
+
+async def one_at_each_worker(served: Served, enough: int = 1) -> list[list[Connection]]:
+    """Idle connections, so many at each worker of the gateway."""
+    workers = children(served.gateway.process.pid)
+    assert len(workers) == 2
+    held: dict[int, list[Connection]] = {worker: [] for worker in workers}
+    async with asyncio.timeout(PATIENCE):
+        while any(len(connections) < enough for connections in held.values()):
+            opened = [await connect(served) for _ in range(4)]
+            for connection in opened:
+                port = connection[1].get_extra_info("sockname")[1]
+                held[await asyncio.to_thread(_accepted_by, workers, served.port, port)].append(connection)
+    return list(held.values())
+
+
+def _accepted_by(workers: list[int], port: int, peer_port: int) -> int:
+    until(lambda: holder(workers, port, peer_port) is not None, "no worker took the connection")
+    worker = holder(workers, port, peer_port)
+    assert worker is not None
+    return worker
