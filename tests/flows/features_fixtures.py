@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,7 @@ async def connected(
         Client(
             streamable_http_client(url, http_client=http),
             mode=era,
+            read_timeout_seconds=PATIENCE,
             cache=None,
             log_level=level,
             logging_callback=ears.on_log,
@@ -172,23 +173,37 @@ async def connected(
         yield client
 
 
-async def events(answer: Answer) -> AsyncIterator[tuple[str, Any]]:
-    """The events of a stream as they come: each one's id and its message, None for an event that only marks where the stream stands."""
+Events = AsyncGenerator[tuple[str, Any], None]
+
+
+async def events(answer: Answer) -> Events:
+    """The messages of a stream as they come, each with its event's id; events without one only mark where the stream stands."""
     rest = ""
     while chunk := await answer.chunk():
         rest += chunk.decode().replace("\r\n", "\n")
         *whole, rest = rest.split("\n\n")
         for event in whole:
             fields = dict(line.split(": ", 1) for line in event.split("\n") if ": " in line)
-            if "id" in fields or "data" in fields:
-                yield fields.get("id", ""), json.loads(fields["data"]) if fields.get("data") else None
+            if fields.get("data"):
+                yield fields.get("id", ""), json.loads(fields["data"])
+
+
+async def next_of(stream: Events) -> tuple[str, Any]:
+    """The next message of a stream."""
+    return await asyncio.wait_for(anext(stream), PATIENCE)
+
+
+async def all_of(stream: Events) -> list[Any]:
+    """What a stream still says until it ends."""
+    async with asyncio.timeout(PATIENCE):
+        return [message async for _, message in stream]
 
 
 async def last_of(answer: Answer) -> Any:
     """What a request was answered in the end, in either form. Its connection may then be asked again."""
     if answer.header("content-type") != "text/event-stream":
         return await answer.json()
-    said = [message async for _, message in events(answer) if message]
+    said = await all_of(events(answer))
     assert "method" not in said[-1], "the stream ended without an answer"
     return said[-1]
 

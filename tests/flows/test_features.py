@@ -25,10 +25,12 @@ from tests.flows.features_fixtures import (
     Ears,
     Installation,
     Served,
+    all_of,
     connected,
     events,
     installation,
     last_of,
+    next_of,
     one_at_each_worker,
     served_by,
 )
@@ -192,8 +194,9 @@ async def test_changes_are_told_to_those_who_listen_for_them(served: Served, era
                 client.listen(prompts_list_changed=True, resources_list_changed=True) as others,
             ):
                 await change(client, "note://other", NOTE, "resources", "prompts", "tools")
-                assert [await anext(some), await anext(some)] == [ResourceUpdated(NOTE), ToolsListChanged()]
-                assert [await anext(others), await anext(others)] == [ResourcesListChanged(), PromptsListChanged()]
+                async with asyncio.timeout(PATIENCE):
+                    assert [await anext(some), await anext(some)] == [ResourceUpdated(NOTE), ToolsListChanged()]
+                    assert [await anext(others), await anext(others)] == [ResourcesListChanged(), PromptsListChanged()]
 
 
 async def change(client: Client, *what: str) -> None:
@@ -266,6 +269,10 @@ async def test_the_typescript_sdk_uses_every_feature(served: Served, mode: str, 
 # What the clients leave to chance: which worker gets a request, and when a connection breaks
 
 
+def text_in(message: Any) -> str:
+    return str(message["result"]["content"][0]["text"])
+
+
 class Raw:
     """A client program that says on which connection it asks what. `session` are the headers by which its requests belong together."""
 
@@ -300,16 +307,16 @@ async def test_a_stream_that_broke_is_replayed_from_the_last_event_that_arrived(
     raw = Raw(served)
     await raw.initialize()
     broken = await raw.ask("tools/call", name="wait", arguments={"name": "broken"}, _meta={"progressToken": "p"})
-    last, first = await anext((number, message) async for number, message in events(broken) if message)
+    last, first = await next_of(events(broken))
     assert first["params"]["progress"] == 1
     broken.writer.transport.abort()
     released = await last_of(await raw.ask("tools/call", name="release", arguments={"name": "broken"}))
-    assert released["result"]["content"][0]["text"] == "done", "the call did not outlive its stream"
+    assert text_in(released) == "done", "the call did not outlive its stream"
     resumed = await raw.http("GET", more={"Last-Event-Id": last})
     assert resumed.status == 200
-    missed = (message async for _, message in events(resumed) if message)
-    assert (await anext(missed))["params"]["progress"] == 2
-    assert (await anext(missed))["result"]["content"][0]["text"] == "broken is done"
+    missed = events(resumed)
+    assert (await next_of(missed))[1]["params"]["progress"] == 2
+    assert text_in((await next_of(missed))[1]) == "broken is done"
 
 
 async def test_a_session_that_was_ended_is_unknown_and_a_new_one_works(served: Served) -> None:
@@ -344,12 +351,11 @@ async def test_a_question_from_one_worker_is_answered_at_the_other(served: Serve
     await raw.initialize(on=here)
     asking = await raw.ask("tools/call", here, name="ask", arguments={"what": "elicitation"})
     stream = events(asking)
-    question = await anext(message async for _, message in stream if message)
+    _, question = await next_of(stream)
     assert question["method"] == "elicitation/create"
     accepted = await raw.send({"id": question["id"], "result": {"action": "accept", "content": {"colour": "red"}}}, on=there)
     assert accepted.status == 202
-    answer = await anext(message async for _, message in stream if message)
-    assert "red" in answer["result"]["content"][0]["text"]
+    assert "red" in text_in((await next_of(stream))[1])
 
 
 @gunicorn_alone
@@ -364,7 +370,7 @@ async def test_a_call_that_was_begun_at_one_worker_is_finished_at_the_other(serv
     assert asked["inputRequests"]["elicitation"]["method"] == "elicitation/create"
     given = {"elicitation": {"action": "accept", "content": {"colour": "blue"}}}
     answer = await last_of(await raw.ask("tools/call", there, **call, inputResponses=given, requestState=asked["requestState"]))
-    assert "blue" in answer["result"]["content"][0]["text"]
+    assert "blue" in text_in(answer)
 
 
 @gunicorn_alone
@@ -374,8 +380,8 @@ async def test_the_get_stream_at_one_worker_tells_what_was_caused_at_the_other(s
     await raw.initialize()
     listening = await raw.http("GET", on=here)
     changed = await last_of(await raw.ask("tools/call", there, name="change", arguments={"what": "tools"}))
-    assert changed["result"]["content"][0]["text"] == "tools changed"
-    told = await anext(message async for _, message in events(listening) if message)
-    assert told["method"] == "notifications/tools/list_changed"
+    assert text_in(changed) == "tools changed"
+    told = events(listening)
+    assert (await next_of(told))[1]["method"] == "notifications/tools/list_changed"
     assert (await raw.http("DELETE", on=there)).status == 200
-    assert [message async for _, message in events(listening) if message] == []  # the stream ends with its session
+    assert await all_of(told) == []  # the stream ends with its session
