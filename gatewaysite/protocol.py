@@ -54,6 +54,7 @@ class GuardedHttp(HttpToolsProtocol):
     _body = 0
     _head_is_read = False
     _upgrade_offered = False
+    _is_lost = False
     _tell: Callable[[], None] | None = None  # once the connection is lost
     _again = False  # the head is parsed a second time, without the offer: its callbacks have run
     _messages = 0  # begun on this connection
@@ -160,11 +161,12 @@ class GuardedHttp(HttpToolsProtocol):
     def _when_lost(self, tell: Callable[[], None] | None) -> None:
         """Has this called once the connection is lost; at once, where it already is. One request of a connection runs at a time."""
         self._tell = tell
-        if tell is not None and self.parser is None:
+        if tell is not None and self._is_lost:
             tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._is_lost = True
         if self._tell is not None:
             self._tell()
 

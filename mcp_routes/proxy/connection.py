@@ -150,11 +150,11 @@ class Connection(asyncio.Protocol):
         return self._answer
 
     def release(self, answer: Answer) -> None:
-        """The answer is done with. A connection with anything left to read or to write on it is closed."""
+        """The answer is done with. A connection with anything left to read or to write is closed."""
         if self._answer is not answer:
             return
         self._answer = None
-        if self._keep and answer.is_whole and not self.is_closing() and not self._transport.get_write_buffer_size():
+        if self._keep and answer.is_read and not self.is_closing() and not self._transport.get_write_buffer_size():
             self._served = True
             self._give_back(self)
         else:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from multidict import CIMultiDict
 
 from mcp_routes.proxy import upstream as asking
 from mcp_routes.snapshot import Route
@@ -132,7 +131,7 @@ async def test_an_upstream_whose_name_cannot_be_asked_for_is_a_fault(host: str) 
     await asking.start()
     try:
         with pytest.raises(asking.UpstreamFault):
-            await asyncio.wait_for(asking.ask("GET", Route(1, "x", f"http://{host}/", ""), CIMultiDict(), None), 20)
+            await asyncio.wait_for(asking.ask("GET", Route(1, "x", f"http://{host}/", ""), [], None), 20)
     finally:
         await asking.stop()
 
