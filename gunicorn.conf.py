@@ -15,7 +15,9 @@ logger_class = "gatewaysite.worker.LineLogger"
 bind = "127.0.0.1:9000"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))  # two, so that one worker's restart is no outage
 keepalive = 75  # seconds; above the idle time of common load balancers, which else reuse a connection that is just being closed
-graceful_timeout = 30
+worker_connections = 10_000  # of one worker; who comes beyond them is told 503, and those who are there are served
+timeout = 30  # seconds without a sign of life from a worker's event loop, after which it is killed
+graceful_timeout = 30  # seconds for a worker to end: 25 for calls to finish, 5 to tell the rest and to close
 max_requests = 0  # a recycled worker accepts nothing until its last stream has ended
 control_socket_disable = True  # it would be written into $HOME
 

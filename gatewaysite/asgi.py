@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import time
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import django
@@ -21,6 +22,7 @@ from django.core.asgi import get_asgi_application
 from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
+from gatewaysite.logs import Line
 from mcp_routes.proxy import app as proxy
 from mcp_routes.proxy import background, refusals, streams
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
@@ -71,11 +73,12 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         host = "localhost"
     if host is None:
         return await refusals.refuse(send, refusals.FOREIGN_HOST if _is_mcp(scope) else refusals.SITE_FOREIGN_HOST)
-    public = urlsplit(origin.of_host(host))
-    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    scope = {**scope, origin.SENT_HOST: host, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
+    scope[origin.SENT_HOST] = host
     if _is_mcp(scope):
         return await proxy.serve(scope, receive, send)
+    public = urlsplit(origin.of_host(host))
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    scope = {**scope, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
     bounded = _Bounded(receive)
     await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
     if bounded.refusal is not None:
@@ -90,13 +93,18 @@ def _is_mcp(scope: Scope) -> bool:
 
 def _allowed_host(headers: list[tuple[bytes, bytes]]) -> str | None:
     """The Host header, when there is exactly one and it names a host of `ALLOWED_HOSTS`; without `GATEWAY_ORIGIN`, a loopback one."""
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
+    hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) != 1:  # RFC 9112 §3.2
         return None
-    domain, _ = split_domain_port(hosts[0])
-    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+    return _judged(hosts[0].decode("latin-1"), tuple(settings.ALLOWED_HOSTS), gateway().origin)
+
+
+@lru_cache(maxsize=256)
+def _judged(host: str, allowed: tuple[str, ...], own: str) -> str | None:
+    domain, _ = split_domain_port(host)
+    if not domain or not validate_host(domain, allowed):
         return None
-    return hosts[0] if gateway().origin or origin.is_loopback_host(hosts[0]) else None
+    return host if own or origin.is_loopback_host(host) else None
 
 
 class _Bounded:
@@ -130,7 +138,7 @@ class _Seen:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.request_id = secrets.token_hex(8)
         self.peer: str = scope["client"][0] if scope.get("client") else ""
-        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        forwarded = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
         self.address = origin.client_address(self.peer, forwarded)
         self.status = 0
         self._began = time.perf_counter()
@@ -148,7 +156,9 @@ class _Seen:
     def log_line(self) -> None:
         took = (time.perf_counter() - self._began) * 1000
         # 499: the client left before an answer, as other servers log it
-        log.info("%s %s %.0f ms request_id=%s client=%s", self._line, self.status or 499, took, self.request_id, self.address)
+        line = f"{self._line} {self.status or 499} {took:.0f} ms request_id={self.request_id} client={self.address}"
+        if log.isEnabledFor(logging.INFO):
+            log.handle(Line(log.name, line))
 
 
 def _uncached(message: Message) -> Message:

@@ -4,6 +4,7 @@ Knows bytes, headers and how long a client may keep us waiting for them; knows n
 §6.5, §7.8 and §15.5.9.
 """
 
+import asyncio
 import enum
 import re
 from collections.abc import Callable
@@ -27,6 +28,7 @@ UNREAD_SECONDS = 60
 
 _FRAMING_PER_BYTE = 8  # a chunk of one byte costs five to frame it
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 5\r\n\r\n"
 _ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 
 
@@ -52,6 +54,7 @@ class GuardedHttp(HttpToolsProtocol):
     _body = 0
     _head_is_read = False
     _upgrade_offered = False
+    _is_lost = False
     _tell: Callable[[], None] | None = None  # once the connection is lost
     _again = False  # the head is parsed a second time, without the offer: its callbacks have run
     _messages = 0  # begun on this connection
@@ -60,6 +63,13 @@ class GuardedHttp(HttpToolsProtocol):
     _waits_since = 0.0
     _unsent = 0  # bytes, at the last check
     _has_read = False  # so much since the last check that more was sent at once
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class narrows it
+        super().connection_made(transport)
+        most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn would refuse requests of those who are there, too
+        if most is not None and len(self.connections) > most:
+            transport.write(_FULL)
+            transport.close()
 
     def check(self, clock: float) -> None:
         """Ends the connection if its client has kept it waiting for too long. `clock` counts seconds, from wherever."""
@@ -137,6 +147,10 @@ class GuardedHttp(HttpToolsProtocol):
         if self._again:
             return
         self._head_is_read = True
+        version = self.parser.get_http_version()
+        # The parser takes what calls itself 2.0 for 1.1, and chunks in 1.0, where nobody before us has read them (RFC 9112 §6.1).
+        if version not in ("1.0", "1.1") or (version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers)):
+            raise ValueError(version)
         self._upgrade_offered = self.parser.should_upgrade()
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
@@ -147,11 +161,12 @@ class GuardedHttp(HttpToolsProtocol):
     def _when_lost(self, tell: Callable[[], None] | None) -> None:
         """Has this called once the connection is lost; at once, where it already is. One request of a connection runs at a time."""
         self._tell = tell
-        if tell is not None and self.parser is None:
+        if tell is not None and self._is_lost:
             tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._is_lost = True
         if self._tell is not None:
             self._tell()
 

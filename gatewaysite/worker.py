@@ -1,9 +1,10 @@
 """gunicorn's worker class and logger: uvicorn with what production needs and its own defaults lack.
 
-Imported by gunicorn's master too, whose workers inherit it through a reload: so nothing here may import settings.
+Imported by gunicorn's master too, whose workers inherit it through a reload: so it imports no settings, and little of ours.
 """
 
 import asyncio
+import contextlib
 import resource
 import signal
 import sys
@@ -14,7 +15,8 @@ from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
 from gatewaysite.logs import LineFormatter
-from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer
+
+_OWN_FILES = 100  # of a process that serves nobody; a client takes two, as its stream goes on to an upstream
 
 
 class GatewayWorker(UvicornWorker):
@@ -31,10 +33,12 @@ class GatewayWorker(UvicornWorker):
     }
 
     def init_process(self) -> None:
-        _allow_as_many_files_as_may_be()
+        self.config.limit_concurrency = min(self.cfg.worker_connections, _connections_that_files_allow())
         super().init_process()  # type: ignore[no-untyped-call]
 
     async def _serve(self) -> None:
+        from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer  # noqa: PLC0415  (not in the master)
+
         self.config.app = self.wsgi
         server = GatewayServer(self.config, grace=max(0, self.cfg.graceful_timeout - SECONDS_AFTER_GRACE))
         # gunicorn's quick shutdown; the base class's handler for it stops nothing
@@ -53,7 +57,10 @@ class LineLogger(Logger):
             handler.setFormatter(LineFormatter(self.error_fmt, self.datefmt))
 
 
-def _allow_as_many_files_as_may_be() -> None:
-    """An open stream takes two, one to each side; many systems allow 1,024 unless asked for more."""
+def _connections_that_files_allow() -> int:
+    """How many clients this process can serve, with as many open files as it may have: many systems allow 1,024 unless asked for more."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(ValueError, OSError):  # some systems name a limit that they do not give
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, (allowed - _OWN_FILES) // 2) if allowed != resource.RLIM_INFINITY else sys.maxsize

@@ -34,7 +34,8 @@ class Route:
 
 async def find(slug: str) -> Route | None:
     """The enabled route with this slug or former slug. Raises DatabaseUnavailable when the database does not answer."""
-    return await _recent.get(slug, lambda: in_database(_find, slug))
+    known = _recent.held(slug)
+    return known.value if known is not None else await _recent.get(slug, lambda: in_database(_find, slug))
 
 
 def held(slug: str) -> Route | None:

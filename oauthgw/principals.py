@@ -48,10 +48,14 @@ async def resolve(token: str, resource_id: int) -> Principal | None:
 
     Raises DatabaseUnavailable when the store does not answer: an outage must never look like a sign-out.
     """
-    if not tokens.looks_like_access_token(token):  # the checksum refuses junk without a look-up
-        return None
     key = (digest(token), resource_id)
-    principal = await _recent.get(key, lambda: in_database(_resolve, *key))
+    known = _recent.held(key)
+    if known is not None:
+        principal = known.value
+    elif tokens.looks_like_access_token(token):  # the checksum refuses junk without a look-up
+        principal = await _recent.get(key, lambda: in_database(_resolve, *key))
+    else:
+        return None
     return principal if principal is not None and time.time() < principal.expires_at else None
 
 

@@ -3,16 +3,17 @@
 The table of contents of the data plane: each step's detail is in the module it names.
 """
 
-import asyncio
 import re
 import time
-from dataclasses import dataclass
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
 from mcp_routes.proxy import connected, headers, messages, refusals, relay, revisions, sessions, streams, upstream
 from mcp_routes.proxy.headers import Receive, Scope, Send
+from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.refusals import Refusal, challenge, refuse
 from oauthgw import principals
 from oauthgw.guard import origin
@@ -40,8 +41,7 @@ class ClientLeft(Exception):
     """The client went away before its request was complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What was posted (`content` is None for GET and DELETE), and in which era."""
 
     content: bytes | None
@@ -49,8 +49,7 @@ class Asked:
     modern: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that may be relayed. `session` is the upstream's own id."""
 
     route: snapshot.Route
@@ -61,10 +60,13 @@ class Call:
 
 async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """One MCP request, from bearer token to upstream answer (MCP 2025-03-26 to 2026-07-28, Streamable HTTP)."""
-    pages = [headers.text(value).lower() for name, value in scope["headers"] if name == b"origin"]
-    if len(pages) > 1 or not all(_may_call(page) for page in pages):
-        return await refuse(headers.Shared(None, send), refusals.FOREIGN_ORIGIN)
-    answer = send = headers.Shared(pages[0] if pages else None, send)
+    named = headers.by_name(scope["headers"])
+    page = headers.one(named, b"origin")
+    if page is not None:
+        page = page.lower()
+        if not _may_call(page) or headers.times(scope["headers"], b"origin") > 1:
+            return await refuse(headers.Shared(None, send), refusals.FOREIGN_ORIGIN)
+    answer = send = headers.Shared(page, send)
     try:
         path = _PATH.fullmatch(scope["path"])
         if path and scope["method"] == "OPTIONS":  # needs no database: what follows may say that it is gone, and a page must hear it
@@ -72,9 +74,9 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         route = await snapshot.find(path[1]) if path else None
         if route is None:
             return await refuse(send, refusals.UNKNOWN_ROUTE)
-        admitted = await _admit(scope, receive, route)
+        admitted = await _admit(scope, named, receive, route)
     except DatabaseUnavailable as outage:
-        body = await _body_of(scope, receive)
+        body = await _body_of(scope, named, receive)
         return await refuse(send, refusals.UNAVAILABLE.answering(body), reason=f"the database does not answer: {outage}")
     if isinstance(admitted, Refusal):
         return await refuse(send, admitted)
@@ -85,20 +87,20 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         await _tell_of_cut(scope, admitted, cut, answer)
 
 
-async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call | Refusal:
+async def _admit(scope: Scope, named: headers.Named, receive: Receive, route: snapshot.Route) -> Call | Refusal:
     """Everything that is asked before the upstream is."""
     if scope["method"] not in ("POST", "GET", "DELETE"):
         return refusals.WRONG_METHOD
-    if headers.repeated(scope["headers"]):
+    if headers.repeated(scope["headers"], named):
         return refusals.REPEATED_HEADER
-    token = _bearer(scope)
+    token = _bearer(scope, named)
     if token is None:
         return challenge(refusals.NO_TOKEN, _metadata_url(scope, route))
     principal = await principals.resolve(token, route.id)  # by the route's id: a renamed slug strands nobody
     if principal is None:
         return challenge(refusals.INVALID_TOKEN, _metadata_url(scope, route))
     began = time.monotonic()
-    asked = await _asked(scope, receive)
+    asked = await _asked(scope, named, receive)
     if isinstance(asked, Refusal):
         return asked
     if time.monotonic() - began > _STALE_SECONDS:
@@ -106,7 +108,7 @@ async def _admit(scope: Scope, receive: Receive, route: snapshot.Route) -> Call 
         if isinstance(present, Refusal):
             return present.answering(asked.body)
         route, principal = present
-    signed = None if asked.modern else headers.one(scope["headers"], headers.SESSION)
+    signed = None if asked.modern else headers.one(named, headers.SESSION)
     session = None if signed is None else sessions.open_signed(signed, principal)
     if signed is not None and session is None:
         return refusals.UNKNOWN_SESSION.answering(asked.body)
@@ -125,13 +127,13 @@ async def _as_it_is_now(scope: Scope, token: str, route: snapshot.Route) -> tupl
     return (present, principal) if principal is not None else challenge(refusals.INVALID_TOKEN, _metadata_url(scope, present))
 
 
-async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
+async def _asked(scope: Scope, named: headers.Named, receive: Receive) -> Asked | Refusal:
     """The body, bounded, read, and in agreement with its headers where the era wants that."""
     content, body = None, messages.NOTHING
     if scope["method"] == "POST":
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                content = await _content(scope, receive)
+            with within(_BODY_SECONDS):
+                content = await _content(named, receive)
         except TimeoutError:
             return refusals.TOO_SLOW
         if content is None:
@@ -140,11 +142,11 @@ async def _asked(scope: Scope, receive: Receive) -> Asked | Refusal:
             body = messages.read(content)
         except messages.Unreadable as unreadable:
             return refusals.NOT_JSON if unreadable.code == messages.NOT_JSON else refusals.NOT_JSON_RPC
-    modern = revisions.is_modern(headers.one(scope["headers"], headers.VERSION), body)
+    modern = revisions.is_modern(headers.one(named, headers.VERSION), body)
     if modern and body.is_batch:
         return refusals.MODERN_BATCH.answering(body)
     for message in body.messages if modern else ():
-        differing = revisions.disagreement(scope["headers"], message)
+        differing = revisions.disagreement(named, message)
         if differing is not None:
             return refusals.mismatch(differing).answering(body)
     return Asked(content, body, modern)
@@ -205,43 +207,43 @@ async def _preflight(send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _bearer(scope: Scope) -> str | None:
+def _bearer(scope: Scope, named: headers.Named) -> str | None:
     """The token of the Authorization header; None with one in the query, where every log on the way has seen it (RFC 9700 §4.3.2)."""
-    if any(name == "access_token" for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)):
+    query = scope["query_string"]
+    if query and any(name == "access_token" for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True)):
         return None
-    found = _BEARER.fullmatch(headers.one(scope["headers"], b"authorization") or "")
+    found = _BEARER.fullmatch(headers.one(named, b"authorization") or "")
     return found[1] if found else None
 
 
 def _metadata_url(scope: Scope, route: snapshot.Route) -> str:
-    at = origin.of_host(headers.one(scope["headers"], b"host") or "")
-    return f"{at}/.well-known/oauth-protected-resource/mcp/{route.slug}"
+    return f"{origin.of_host(scope[origin.SENT_HOST])}/.well-known/oauth-protected-resource/mcp/{route.slug}"
 
 
-async def _content(scope: Scope, receive: Receive) -> bytes | None:
+async def _content(named: headers.Named, receive: Receive) -> bytes | None:
     """The posted bytes; None when there are more than `MCP_MAX_BODY_BYTES`. Raises ClientLeft."""
     limit = gateway().max_body_bytes
-    announced = headers.one(scope["headers"], b"content-length") or ""
+    announced = named.get(b"content-length", b"")
     if announced.isdigit() and int(announced) > limit:
         return None
-    content = bytearray()
-    more = True
+    pieces, size, more = [], 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
-        content += message.get("body", b"")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
         more = message.get("more_body", False)
-        if len(content) > limit:
+        if size > limit:
             return None
-    return bytes(content)
+    return b"".join(pieces)
 
 
-async def _body_of(scope: Scope, receive: Receive) -> messages.Body:
+async def _body_of(scope: Scope, named: headers.Named, receive: Receive) -> messages.Body:
     """What was posted with a request that is refused before its body was read, so that the refusal carries its id."""
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            content = await _content(scope, receive) if scope["method"] == "POST" else None
+        with within(_BODY_SECONDS):
+            content = await _content(named, receive) if scope["method"] == "POST" else None
         return messages.read(content) if content else messages.NOTHING
     except (messages.Unreadable, TimeoutError):
         return messages.NOTHING

@@ -6,6 +6,7 @@ exchanged. Source: ASGI, "HTTP Connection Scope" (`http.disconnect`).
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mcp_routes.proxy.headers import Receive, Scope
@@ -61,12 +62,16 @@ def _when_left(scope: Scope, receive: Receive, tell: Callable[[], None]) -> Call
     leaving: Callable[[Callable[[], None] | None], None] | None = scope.get(LEAVING)
     if leaving is not None:
         leaving(tell)
-        return lambda: leaving(None)
-    waiting = asyncio.ensure_future(_left(receive))
-    waiting.add_done_callback(lambda ended: ended.cancelled() or tell())
-    return waiting.cancel
+        return partial(leaving, None)
+    waiting = asyncio.ensure_future(_left(receive, tell))
+    return partial(_stop, waiting)
 
 
-async def _left(receive: Receive) -> None:
+def _stop(waiting: "asyncio.Task[None]") -> None:
+    waiting.cancel()
+
+
+async def _left(receive: Receive, tell: Callable[[], None]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    tell()

@@ -132,7 +132,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._answer: Answer | None = None
         self._headers: RawHeaders = []
-        self._framing = 0  # bytes of the present answer that were no body
+        self._head = 0  # bytes of the present answer's reason and headers
+        self._framing = 0  # of all of it that was no body
         self._body = 0
         self._in_trailers = False
         self._is_interim = False
@@ -142,18 +143,18 @@ class Connection(asyncio.Protocol):
 
     def ask(self, request: bytes) -> Answer:
         """Sends a request, head and body, and gives its answer, of which nothing is there yet."""
-        self._framing = self._body = 0
+        self._framing = self._body = self._head = 0
         self._keep = self._heard = False
         self._answer = Answer(self)
         self._transport.write(request)
         return self._answer
 
     def release(self, answer: Answer) -> None:
-        """The answer is done with. A connection with anything left to read or to write on it is closed."""
+        """The answer is done with. A connection with anything left to read or to write is closed."""
         if self._answer is not answer:
             return
         self._answer = None
-        if self._keep and answer.is_whole and not self.is_closing() and not self._transport.get_write_buffer_size():
+        if self._keep and answer.is_read and not self.is_closing() and not self._transport.get_write_buffer_size():
             self._served = True
             self._give_back(self)
         else:
@@ -216,13 +217,19 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_trailers:
+            self._head += len(name) + len(value)
             self._headers.append((name.lower(), value))
+
+    def on_status(self, reason: bytes) -> None:
+        self._head += len(reason)
 
     def on_headers_complete(self) -> None:
         self._in_trailers = True
         answer, status = self._answer, self._parser.get_status_code()
         if answer is None or answer.status:
             return
+        if self._head > MAX_HEAD_BYTES or status < 100:
+            raise BrokenOff("its head is too long" if status else "it has no status")
         self._is_interim = 100 <= status < 200 and status != 101
         if self._is_interim:
             return

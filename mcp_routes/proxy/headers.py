@@ -5,8 +5,9 @@ Knows header names and how to count them; what a value means is known elsewhere 
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from oauthgw.guard.secret import Secret
 
@@ -15,6 +16,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 RawHeaders = Iterable[tuple[bytes, bytes]]
+Named = Mapping[bytes, bytes]
 
 SESSION = b"mcp-session-id"
 VERSION = b"mcp-protocol-version"
@@ -37,16 +39,26 @@ _VARY = (b"vary", b"Origin")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
-def one(headers: RawHeaders, name: bytes) -> str | None:
-    """The value of a header (the first, if there are several), without surrounding white space; None when it is absent."""
-    for key, value in headers:
-        if key == name:
-            return text(value)
-    return None
+def by_name(headers: list[tuple[bytes, bytes]]) -> Named:
+    """A request's headers by name: of several with one name, the first."""
+    return dict(headers[::-1])
 
 
-def repeated(headers: RawHeaders) -> str | None:
+def one(named: Named, name: bytes) -> str | None:
+    """The value of a header, without surrounding white space; None when it is absent."""
+    value = named.get(name)
+    return None if value is None else text(value)
+
+
+def times(headers: RawHeaders, name: bytes) -> int:
+    """How often a header was sent."""
+    return sum(key == name for key, _ in headers)
+
+
+def repeated(headers: list[tuple[bytes, bytes]], named: Named) -> str | None:
     """The name of a header that decides something and was sent more than once; None when there is none."""
+    if len(named) == len(headers):
+        return None
     names = [name for name, _ in headers]
     return next((name.decode() for name in _ONCE if names.count(name) > 1), None)
 
@@ -87,8 +99,7 @@ def _is_mcp(name: bytes) -> bool:
     return name.startswith(b"mcp-") and name != SESSION and b"_" not in name
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """An upstream's headers, read once: what may pass to a client, and what the answer is judged by. `kind` is in lower case."""
 
     passed: list[tuple[bytes, bytes]]

@@ -3,7 +3,6 @@
 Values that are only passed on (parameters, results, ids) are never decoded. Source: JSON-RPC 2.0; MCP "Messages".
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ class Unreadable(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(msgspec.Struct, frozen=True):
     """One message of a body. `id` is the raw JSON of a request's id; None for a notification and for a client's own response.
 
     `name` and `uri` are the parameters of those names, `version` the revision that `_meta` names; None unless they are strings.
@@ -36,8 +34,7 @@ class Posted:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A posted body: one message, or a batch (revision 2025-03-26 only)."""
 
     messages: tuple[Posted, ...]
@@ -45,6 +42,12 @@ class Body:
 
 
 NOTHING = Body((), is_batch=False)  # GET and DELETE
+
+
+class _Params(msgspec.Struct):
+    name: Any = None
+    uri: Any = None
+    meta: Any = msgspec.field(default=None, name="_meta")
 
 
 class _Envelope(msgspec.Struct):
@@ -55,12 +58,15 @@ class _Envelope(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
-class _Params(msgspec.Struct):
-    name: Any = None
-    uri: Any = None
-    meta: Any = msgspec.field(default=None, name="_meta")
+class _Request(msgspec.Struct):
+    """What nearly every body is; whatever is not this is read as an envelope, step by step."""
+
+    method: str
+    id: msgspec.Raw
+    params: _Params
 
 
+_request = msgspec.json.Decoder(_Request)
 _one = msgspec.json.Decoder(_Envelope)
 _batch = msgspec.json.Decoder(list[_Envelope])
 _params = msgspec.json.Decoder(_Params)
@@ -70,6 +76,9 @@ def read(body: bytes) -> Body:
     """Reads a posted body. Raises Unreadable."""
     try:
         body.decode()  # fields that are skipped below would not be checked for valid UTF-8
+        request = _read_request(body)
+        if request is not None:
+            return Body((request,), is_batch=False)
         is_batch = body.lstrip(b" \t\r\n")[:1] == b"["
         envelopes = _batch.decode(body) if is_batch else [_one.decode(body)]
         messages = tuple(_posted(envelope) for envelope in envelopes)
@@ -83,18 +92,35 @@ def read(body: bytes) -> Body:
     return Body(messages, is_batch)
 
 
-def _posted(envelope: _Envelope) -> Posted:
-    """One message. A null or structured id is refused: what one reader takes for a notification another would answer."""
-    message_id = bytes(envelope.id) or None
-    if message_id is not None and message_id[:1] not in b'"-0123456789':
+def _read_request(body: bytes) -> Posted | None:
+    """A request with parameters by name; None for anything else."""
+    try:
+        request = _request.decode(body)
+    except msgspec.ValidationError:
+        return None
+    return _with_params(request.method, _id(bytes(request.id)), request.params)
+
+
+def _id(raw: bytes) -> bytes:
+    """A null or structured id is refused: what one reader takes for a notification another would answer."""
+    if raw[:1] not in b'"-0123456789':
         raise Unreadable(NOT_JSON_RPC)
+    return raw
+
+
+def _posted(envelope: _Envelope) -> Posted:
+    """One message."""
+    message_id = _id(bytes(envelope.id)) if bytes(envelope.id) else None
     if envelope.method is msgspec.UNSET:
         if not bytes(envelope.result) and not bytes(envelope.error):
             raise Unreadable(NOT_JSON_RPC)
         return Posted(method=None, id=None)
-    params = _read_params(bytes(envelope.params))
+    return _with_params(envelope.method, message_id, _read_params(bytes(envelope.params)))
+
+
+def _with_params(method: str, message_id: bytes | None, params: _Params) -> Posted:
     version = params.meta.get(VERSION_KEY) if isinstance(params.meta, dict) else None
-    return Posted(envelope.method, message_id, _string(params.name), _string(params.uri), _string(version))
+    return Posted(method, message_id, _string(params.name), _string(params.uri), _string(version))
 
 
 def _read_params(raw: bytes) -> _Params:

@@ -9,6 +9,7 @@ import contextlib
 from mcp_routes.proxy import messages
 from mcp_routes.proxy.connection import Answer, BrokenOff
 from mcp_routes.proxy.headers import Answered, Send
+from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, log
 from mcp_routes.proxy.upstream import UpstreamFault
 from oauthgw.guard.conf import gateway
@@ -66,7 +67,7 @@ async def _bounded(answer: Answer) -> bytes:
     """An error's body; empty when it is too long to be one. Raises UpstreamFault when it does not end."""
     body = bytearray()
     try:
-        async with asyncio.timeout(gateway().upstream_timeout):
+        with within(gateway().upstream_timeout):
             while chunk := await answer.read():
                 body += chunk
                 if len(body) > _ERROR_BYTES:
@@ -98,7 +99,7 @@ async def _first(answer: Answer) -> bytes:
     if answer.is_whole:
         return await answer.read()
     try:
-        async with asyncio.timeout(gateway().upstream_timeout):
+        with within(gateway().upstream_timeout):
             return await (answer.whole() if held else answer.read())
     except TimeoutError as error:
         raise UpstreamFault(UPSTREAM_SILENT, "no body in time") from error
@@ -149,7 +150,7 @@ async def _next(answer: Answer) -> bytes | None:
     if answer.has_more:
         return await answer.read()
     try:
-        async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+        with within(KEEP_ALIVE_SECONDS):
             return await answer.read()
     except TimeoutError:
         return None

@@ -50,7 +50,7 @@ def dropped(modern: bool, body: Body) -> frozenset[bytes]:
     return frozenset() if compared else _MIRRORS
 
 
-def disagreement(request_headers: headers.RawHeaders, message: Posted) -> str | None:
+def disagreement(sent_headers: headers.Named, message: Posted) -> str | None:
     """The header that is missing or differs from the body of a modern request, by its name; None when all agree.
 
     Notifications need no headers, so only requests are judged ("Server Validation"). A body that names no revision has none to differ from:
@@ -58,14 +58,14 @@ def disagreement(request_headers: headers.RawHeaders, message: Posted) -> str | 
     """
     if message.id is None:
         return None
-    if message.version is not None and headers.one(request_headers, headers.VERSION) != message.version:
+    if message.version is not None and headers.one(sent_headers, headers.VERSION) != message.version:
         return "MCP-Protocol-Version"
-    if headers.one(request_headers, headers.METHOD) != message.method:
+    if headers.one(sent_headers, headers.METHOD) != message.method:
         return "Mcp-Method"
     source = _NAMED_BY.get(message.method or "")
     if source is not None:
         wanted = message.name if source == "name" else message.uri
-        sent = headers.one(request_headers, headers.NAME)
+        sent = headers.one(sent_headers, headers.NAME)
         if wanted is None or sent is None or not sent.isascii() or decoded(sent) != wanted:
             return "Mcp-Name"
     return None

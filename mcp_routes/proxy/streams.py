@@ -9,8 +9,7 @@ Knows principals, routes and the clock; knows nothing of HTTP or the database.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mcp_routes.proxy.refusals import INVALID_TOKEN, STOPPING, UNAVAILABLE, UNKNOWN_ROUTE, Refusal
@@ -55,17 +54,22 @@ _under_way: set[Exchange] = set()
 _stopping = False
 
 
-@contextmanager
-def under_way(principal: Principal, route: Route, *, lasting: bool) -> Iterator[Exchange]:
-    """Registers an exchange until the block ends."""
-    exchange = Exchange(principal, route, lasting)
-    if lasting and _stopping:
-        exchange.end(STOPPING)
-    _under_way.add(exchange)
-    try:
-        yield exchange
-    finally:
-        _under_way.discard(exchange)
+class under_way:  # noqa: N801  (it reads as what it does)
+    """`with under_way(…) as exchange:` registers an exchange until the block ends."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, principal: Principal, route: Route, *, lasting: bool) -> None:
+        self._exchange = Exchange(principal, route, lasting)
+
+    def __enter__(self) -> Exchange:
+        if self._exchange.lasting and _stopping:
+            self._exchange.end(STOPPING)
+        _under_way.add(self._exchange)
+        return self._exchange
+
+    def __exit__(self, *_: object) -> None:
+        _under_way.discard(self._exchange)
 
 
 def all_under_way() -> tuple[Exchange, ...]:

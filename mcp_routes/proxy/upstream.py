@@ -3,10 +3,10 @@
 Knows the route's address and timeouts; which headers pass is decided before, what the answer means after (`relay`).
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from mcp_routes.proxy.connection import Answer, BrokenOff, Connection
+from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.pool import Address, Pool, address
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, Refusal
 from mcp_routes.snapshot import Route
@@ -45,7 +45,7 @@ async def ask(method: str, route: Route, passed: Sequence[tuple[bytes, bytes]], 
     to = address(route.upstream_url)
     request = _written(method, to, passed, body)
     try:
-        async with asyncio.timeout(gateway().upstream_timeout):
+        with within(gateway().upstream_timeout):
             try:
                 return await _asked(await _pool.connection(to), request)
             except BrokenOff as broken:
@@ -72,11 +72,13 @@ async def _asked(connection: Connection, request: bytes) -> Answer:
 
 def _written(method: str, to: Address, passed: Sequence[tuple[bytes, bytes]], body: bytes | None) -> bytes:
     """The request's bytes (RFC 9112 §3). Raises ValueError for a value that would end its line: parsers before us let none through."""
-    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), to.target), b"Host: " + to.authority]
-    lines += [name + b": " + value for name, value in passed]
+    parts = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode("ascii"), to.target, to.authority)]
+    for name, value in passed:
+        parts += (name, b": ", value, b"\r\n")
     if body is not None:
-        lines.append(b"Content-Length: %d" % len(body))
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+        parts.append(b"Content-Length: %d\r\n" % len(body))
+    head = b"".join(parts)
+    lines = 2 + len(passed) + (body is not None)
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
         raise ValueError("A header's value holds a line break.")
-    return head + b"\r\n\r\n" + (body or b"")
+    return b"%b\r\n%b" % (head, body or b"")

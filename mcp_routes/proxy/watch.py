@@ -57,11 +57,22 @@ async def _ask_about_all() -> None:
         # Not a time-out around the query: an answer that is there counts, however late this process looks.
         while not (await asyncio.wait({answer}, timeout=max(_PATIENCE_SECONDS, streams.seconds_to_confirm())))[0]:
             _without_an_answer("no answer in time")
-        streams.judge(asked, began, *answer.result())
+        standing, leads_to = answer.result()
+        _note(Topic.GRANT, grants - standing)
+        _note(Topic.ROUTE, routes - leads_to.keys())
+        streams.judge(asked, began, standing, leads_to)
     except DatabaseUnavailable as outage:
         _without_an_answer(str(outage))
     finally:
         answer.cancel()
+
+
+def _note(topic: Topic, gone: Collection[int]) -> None:
+    """What was found by asking is known to the next request too: whose stream ends comes back at once."""
+    for key in gone:
+        found = Entry(0, topic, key)
+        principals.apply(found)
+        snapshot.apply(found)
 
 
 def _without_an_answer(why: str) -> None:

@@ -109,7 +109,7 @@ def client_address(peer: str, forwarded_for: Iterable[str]) -> str:
 
     Entries left of that one are the client's own word and are ignored.
     """
-    if not _is_trusted_proxy(peer):
+    if not gateway().trusted_proxies or not _is_trusted_proxy(peer):
         return peer
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     for hop in reversed(hops):

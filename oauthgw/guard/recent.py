@@ -107,8 +107,7 @@ class Recent(Generic[K, V]):
     async def _ask(self, key: K, ask: Callable[[], Awaitable[V | None]], began: float) -> Held[V]:
         value = await ask()
         answer = Held(value, began, self._rests_on(value) if value is not None else ())
-        if self._stands(answer):
-            self._hold(key, answer)
+        self._hold(key, answer)
         return answer
 
     def _landed(self, key: K, task: "asyncio.Task[Held[V]]") -> None:

@@ -27,7 +27,8 @@ OVERLAP_SECONDS = 30
 KEPT = timedelta(hours=1)
 """For how long entries are kept. A reader that was away for longer holds nothing that was not asked about again since."""
 PAGE = 5_000  # entries that are read at once: a flood must not fill the memory of every process
-_FIRST = 1000  # a reader begins with the newest entries: among them are those that commit late beside the newest
+_FIRST = 1000
+"""A reader begins with the newest entries: among them are those that commit late, and all since its process first held anything."""
 
 _BOUNDED = "SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
 

@@ -29,6 +29,11 @@ LENGTH = b"Content-Length: %d" % len(PING)
         [b"Transfer-Encoding: chunked, gzip"],
         [b"Transfer-Encoding: \x0bchunked"],
         [b"Transfer-Encoding : chunked"],
+        [b"Transfer-Encoding: chunked, chunked"],
+        [CHUNKED, CHUNKED],
+        [b"Transfer-Encoding: chunked;q=1"],
+        [b"Transfer-Encoding: identity", LENGTH],
+        [b"Transfer-Encoding:", LENGTH],
         [LENGTH, b"Content-Length: 3"],
         [LENGTH, LENGTH],
         [b"Content-Length: +40"],
@@ -40,6 +45,10 @@ LENGTH = b"Content-Length: %d" % len(PING)
         [LENGTH, b"X-Split: a\rX-Other: b"],
         [LENGTH, b"X-Null: a\0b"],
         [LENGTH, b"X-Escape: a\x1b[31m"],
+        [LENGTH, b"X\0Null: a"],
+        [LENGTH, b"No colon"],
+        [LENGTH, b": no name"],
+        [b" Leading: space", LENGTH],
     ],
 )
 async def test_a_request_that_can_be_read_in_two_ways_is_refused(served: Served, headers: list[bytes]) -> None:
@@ -50,7 +59,19 @@ async def test_a_request_that_can_be_read_in_two_ways_is_refused(served: Served,
 
 
 @pytest.mark.parametrize(
-    "body", [b"28;a\nb\r\n%s\r\n0\r\n\r\n", b"28\n%s\r\n0\r\n\r\n", b"0x28\r\n%s\r\n0\r\n\r\n", b"28\r\n%sXX0\r\n\r\n"]
+    "body",
+    [
+        b"28;a\nb\r\n%s\r\n0\r\n\r\n",
+        b"28;a\rb\r\n%s\r\n0\r\n\r\n",
+        b"28\n%s\r\n0\r\n\r\n",
+        b"0x28\r\n%s\r\n0\r\n\r\n",
+        b"-28\r\n%s\r\n0\r\n\r\n",
+        b"28 \r\n%s\r\n0\r\n\r\n",
+        b"10000000000000028\r\n%s\r\n0\r\n\r\n",  # more than 64 bits: cut off, it would be 28
+        b"28\r\n%sXX0\r\n\r\n",
+        b"28\r\n%s\n0\r\n\r\n",
+        b"28\r\n%s\r\n0\n\n",
+    ],
 )
 async def test_a_chunk_that_can_be_read_in_two_ways_is_refused(served: Served, body: bytes) -> None:
     async with upstream(served, pong) as told:
@@ -138,3 +159,91 @@ async def test_an_endless_head_is_refused(served: Served, endless: str) -> None:
         assert reply.status in (0, 400, 401, 414, 431)
         while endless == "trailers" and reply.status:  # answered already; what counts is that it stops listening
             reply = await answer(reader)
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"GET /healthz HTTP/0.9\r\nHost: localhost\r\n\r\n",
+        b"GET /healthz HTTP/1.2\r\nHost: localhost\r\n\r\n",
+        b"GET /healthz http/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET\t/healthz\tHTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health\rz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health\0z HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_what_is_not_http_as_we_speak_it_is_refused_and_the_connection_with_it(served: Served, begun: bytes) -> None:
+    async with connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(begun + request(b"/healthz", method=b"GET"))
+        assert (await answer(reader)).status == 400
+        assert (await answer(reader)).status == 0
+
+
+async def test_the_older_version_is_served_and_its_connection_closed(served: Served) -> None:
+    async with upstream(served, pong), connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(ping(served).replace(b"HTTP/1.1", b"HTTP/1.0") + request(b"/healthz", method=b"GET"))
+        reply = await answer(reader)
+        assert (reply.status, reply.body) == (200, PONG)
+        assert (await answer(reader)).status == 0
+
+
+async def test_chunks_in_the_older_version_are_refused(served: Served) -> None:
+    """RFC 9112 §6.1: who passed them on did not know where they end."""
+    sent = request(b"/mcp/told", bearer(served), CHUNKED, body=chunked(PING) + b"\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with upstream(served, pong) as told:
+        assert (await exchange(served, sent)).status == 400
+    assert told.received == []
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("refused", ["no token", "too large"])
+async def test_a_refused_body_that_comes_late_is_no_request(served: Served, framing: str, refused: str) -> None:
+    hidden = request(b"/healthz", method=b"GET")
+    body = hidden.ljust(150_000 if refused == "too large" else len(hidden))
+    authorized = [bearer(served)] if refused == "too large" else []
+    head = CHUNKED if framing == "chunks" else b"Content-Length: %d" % len(body)
+    async with connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(request(b"/mcp/told", *authorized, head))
+        if framing == "length" or refused == "no token":
+            first = await answer(reader)
+            writer.write(body if framing == "length" else chunked(body) + b"\r\n")
+        else:
+            writer.write(chunked(body) + b"\r\n")
+            first = await answer(reader)
+        writer.write(request(b"/mcp/nowhere", method=b"GET"))
+        assert [first.status, (await answer(reader)).status] == [413 if authorized else 401, 404]
+
+
+async def test_each_request_in_a_row_gets_its_own_answer_under_its_own_token(served: Served) -> None:
+    """The first takes longest; a token counts for its own request alone."""
+    second = asyncio.Event()
+
+    async def behaviour(received: Received) -> None:
+        if b'"id":1,' in received.body:
+            await asyncio.wait([asyncio.ensure_future(second.wait())], timeout=0.2)  # it must not come before this one is answered
+        else:
+            second.set()
+        await received.answer(received.body)
+
+    def numbered(number: int, *token: bytes) -> bytes:
+        body = PING.replace(b"7", b"%d" % number)
+        return request(b"/mcp/told", *token, b"Content-Length: %d" % len(body), body=body)
+
+    row = [numbered(1, bearer(served)), numbered(2), numbered(3, bearer(served, "expired")), numbered(4, bearer(served, "bob"))]
+    async with upstream(served, behaviour), connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(b"".join(row))
+        replies = [await answer(reader) for _ in row]
+    assert [reply.status for reply in replies] == [200, 401, 401, 200]
+    assert b'"id":1,' in replies[0].body and b'"id":4,' in replies[3].body
+
+
+async def test_an_expected_body_is_asked_for_only_where_the_request_is_served(served: Served) -> None:
+    """RFC 9110 §10.1.1."""
+    expecting = [b"Content-Length: %d" % len(PING), b"Expect: 100-continue"]
+    async with upstream(served, pong), connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(request(b"/mcp/told", *expecting))
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 401 ")

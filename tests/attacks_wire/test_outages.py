@@ -113,11 +113,15 @@ async def test_connections_that_were_cut_are_replaced_without_anybody_noticing(w
 
 
 async def test_a_silent_database_is_a_503_for_everybody_in_good_time(wired: tuple[Served, Wire]) -> None:
+    """After the five seconds for which warm tokens work, of which no slow query makes more."""
     served, wire = wired
     wire.open.clear()
-    began = time.monotonic()
-    assert set(await calls(served, 12)) == {503}
-    assert time.monotonic() - began < 12
+    began = sent = time.monotonic()
+    while (answered := set(await calls(served, 12))) != {503}:
+        assert answered <= {200, 503}
+        sent = time.monotonic()
+    assert sent - began < 5.5, "the last that were served"
+    assert time.monotonic() - sent < 12, "how long those waited who were not"
     wire.open.set()
     wire.cut()
     async with asyncio.timeout(20):
@@ -154,7 +158,7 @@ async def test_an_outage_while_a_body_arrives_is_a_503_too(wired: tuple[Served, 
         writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         wire.open.clear()
-        await asyncio.sleep(0.7)  # a body that takes this long has its token asked about again
+        await asyncio.sleep(5.1)  # a body that takes this long has its token asked about again, of the database itself
         writer.write(BODY)
         reply = await answer(reader)
     assert reply.status == 503

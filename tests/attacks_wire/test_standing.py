@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.attacks_wire.wire import PING as BODY
 from tests.attacks_wire.wire import answer, bearer, connected, exchange, ping, request
 from tests.flows.dataplane_fixtures import PONG, Received, Served, upstream
+from tests.flows.workers import known_everywhere
+from tests.support import databases
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
@@ -22,30 +23,39 @@ LOSSES = {
     "route": ("mcp_routes_mcproute", "enabled", "0", "1"),
     "age": ("oauthgw_grant", "expires_at", f"'{NOW}'", "NULL"),
 }
+TOPICS = {"age": "grant"}  # no process has to be told: what a token's own end is never later than
 
 
 async def pong(received: Received) -> None:
     await received.answer(PONG)
 
 
-@contextlib.contextmanager
-def lost(served: Served, what: str) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def lost(served: Served, what: str) -> AsyncIterator[None]:
+    """Takes it away, and tells of it as the product does; given back, and known to be, when the block ends."""
     table, column, gone, there = LOSSES[what]
-    with contextlib.closing(sqlite3.connect(served.sqlite_path, isolation_level=None, timeout=PATIENCE)) as database:
-        database.execute(f"UPDATE {table} SET {column} = {gone}")  # noqa: S608  (our own words)
-        try:
-            yield
-        finally:
-            database.execute(f"UPDATE {table} SET {column} = {there}")  # noqa: S608
+
+    def put(value: str) -> None:
+        databases.run(served.gateway.database_url, f"UPDATE {table} SET {column} = {value}")  # noqa: S608  (our own words)
+        served.publish(TOPICS.get(what, what), table)
+
+    put(gone)
+    try:
+        yield
+    finally:
+        put(there)
+        await known_everywhere(served, 200)
 
 
 @pytest.mark.parametrize("what", sorted(LOSSES.keys() - {"route"}))
 async def test_a_token_ends_with_what_it_stands_on(served: Served, what: str) -> None:
     async with upstream(served, pong) as told:
-        with lost(served, what):
+        async with lost(served, what):
+            await known_everywhere(served, 401)
+            told.received.clear()
             reply = await exchange(served, ping(served))
             assert (reply.status, 'error="invalid_token"' in (reply.header("www-authenticate") or "")) == (401, True)
-        assert told.received == []
+            assert told.received == []
         assert (await exchange(served, ping(served))).status == 200
 
 
@@ -54,22 +64,22 @@ async def test_a_call_that_began_before_its_revocation_is_not_made_after_it(serv
     async with upstream(served, pong) as told, connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
         writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the token was accepted, the body is asked for
-        with lost(served, "grant"):
+        async with lost(served, "grant"):
             await asyncio.sleep(1.1)  # the second that revocation may take
             writer.write(BODY)
             reply = await answer(reader)
-    assert (reply.status, told.received) == (401, [])
+            assert (reply.status, told.received) == (401, [])
 
 
 async def test_a_call_that_began_before_its_route_changed_does_not_go_the_old_way(served: Served) -> None:
     async with upstream(served, pong) as told, connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
         writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        with lost(served, "route"):
+        async with lost(served, "route"):
             await asyncio.sleep(1.1)  # the second that a change may take
             writer.write(BODY)
             reply = await answer(reader)
-    assert (reply.status, told.received) == (404, [])
+            assert (reply.status, told.received) == (404, [])
 
 
 async def test_no_secret_of_these_attacks_is_logged(served: Served) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from multidict import CIMultiDict
 
 from mcp_routes.proxy import upstream as asking
 from mcp_routes.snapshot import Route
@@ -101,6 +100,12 @@ async def test_an_answer_that_is_not_sound_is_a_502(served: Served, data: bytes)
     assert (await answered(served, data))[0] == 502
 
 
+async def test_a_folded_header_becomes_no_header_of_its_own(served: Served) -> None:
+    """RFC 9112 §5.2."""
+    _, lines, _ = await answered(served, sent(b"200 OK", JSON + b"Retry-After: 5\r\n Set-Cookie: a=b\r\n"))
+    assert not [line for line in lines if line.startswith("set-cookie")]
+
+
 async def test_what_an_upstream_writes_behind_its_answer_reaches_nobody(served: Served) -> None:
     async def behaviour(received: Received) -> None:
         received.write(sent(b"200 OK") + sent(b"200 OK", JSON, b'{"poisoned":true}'))
@@ -126,7 +131,7 @@ async def test_an_upstream_whose_name_cannot_be_asked_for_is_a_fault(host: str) 
     await asking.start()
     try:
         with pytest.raises(asking.UpstreamFault):
-            await asyncio.wait_for(asking.ask("GET", Route(1, "x", f"http://{host}/", ""), CIMultiDict(), None), 20)
+            await asyncio.wait_for(asking.ask("GET", Route(1, "x", f"http://{host}/", ""), [], None), 20)
     finally:
         await asking.stop()
 

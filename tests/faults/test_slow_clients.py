@@ -9,7 +9,7 @@ import socket
 import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -31,7 +31,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Application:
-    """Answers by path: at once, once told to, after the body, or without an end."""
+    """Answers by path: at once, once told to, after the body, at length, or without an end."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
@@ -48,7 +48,7 @@ class Application:
                 return self.left.set()
         if scope["path"] == "/endless":
             return await self._endless(receive, send)
-        await answer(send)
+        await answer(send, b"x" * 32 * 1024 * 1024 if scope["path"] == "/long" else b"ok")
 
     async def _endless(self, receive: Any, send: Any) -> None:
         sending = asyncio.ensure_future(self._send_on(send))
@@ -186,7 +186,7 @@ async def test_who_waits_for_us_is_not_given_up_whatever_it_sends_meanwhile(behi
     application = Application()
     async with serving(application, keep_alive=SHORT) as running, connected(running) as (reader, writer):
         writer.write(GET.replace(b"at-once", b"when-told") + behind)
-        await asyncio.sleep(4 * SHORT)  # the silence itself is what is tested
+        await asyncio.sleep(3 * SHORT)  # the silence itself is what is tested
         application.go_on.set()
         assert b"200 OK" in await reader.readuntil(b"ok")
 
@@ -203,23 +203,71 @@ async def test_an_answer_that_nobody_reads_is_held_back_and_given_up() -> None:
 
 @on_uvloop
 async def test_so_is_a_whole_one_that_waits_to_leave() -> None:
-    async def long_answer(scope: Any, receive: Any, send: Any) -> None:
-        await answer(send, b"x" * 32 * 1024 * 1024)
-
-    async with serving(long_answer) as running, connected(running, receive_buffer=4096) as (reader, writer):
-        writer.write(GET)
+    async with serving(Application()) as running, connected(running, receive_buffer=4096) as (reader, writer):
+        writer.write(GET.replace(b"at-once", b"long"))
         await reader.read(1)
-        await running.until_empty()
+        await running.until_connected(0)
 
 
 @on_uvloop
-async def test_a_slow_reader_is_not_given_up() -> None:
+@pytest.mark.parametrize("path", [b"endless", b"long"])
+async def test_a_slow_reader_is_not_given_up(path: bytes) -> None:
     application = Application()
     async with serving(application) as running, connected(running, receive_buffer=65536) as (reader, writer):
-        writer.write(GET.replace(b"at-once", b"endless"))
+        writer.write(GET.replace(b"at-once", path))
         ends = time.monotonic() + 6 * SHORT
         while time.monotonic() < ends:
             await reader.readexactly(1000)
             await reader.read(65536)
             await asyncio.sleep(0.01)
         assert not application.left.is_set()
+
+
+class FullTransport:
+    """Holds the same number of bytes whenever somebody looks: as much is read as is written."""
+
+    aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return 65536
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@on_uvloop
+async def test_what_was_read_and_written_between_two_looks_counts() -> None:
+    async with serving(Application()) as running, connected(running):
+        await running.until_connected(1)
+        looked_at = cast(protocol.GuardedHttp, running.server.server_state.connections.pop())  # from now on only here
+        full = FullTransport()
+        looked_at.transport = cast(asyncio.Transport, full)
+        looked_at.check(0)
+        for _ in range(3):
+            looked_at.resume_writing()
+            looked_at.check(2 * SHORT)
+        looked_at.check(3 * SHORT - 0.01)
+        assert not full.aborted
+        looked_at.check(3 * SHORT + 0.01)
+        assert full.aborted
+
+
+@on_uvloop
+async def test_beyond_its_limit_a_server_says_so_and_serves_who_is_there() -> None:
+    application = Application()
+    async with serving(application, limit_concurrency=2) as running, connected(running) as (first, first_writer):
+        async with connected(running) as (second, second_writer):
+            for reader, writer in ((first, first_writer), (second, second_writer)):
+                writer.write(GET)
+                await reader.readuntil(b"ok")
+            first_writer.write(GET.replace(b"at-once", b"when-told"))
+            async with connected(running) as (third, _):
+                assert (await rest(third)).startswith(b"HTTP/1.1 503 ")
+            second_writer.write(GET)
+            assert b"200 OK" in await second.readuntil(b"ok")
+        application.go_on.set()
+        assert b"200 OK" in await first.readuntil(b"ok")
+        await running.until_connected(1)
+        async with connected(running) as (third, third_writer):
+            third_writer.write(GET)
+            assert b"200 OK" in await third.readuntil(b"ok")

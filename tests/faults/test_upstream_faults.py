@@ -205,9 +205,14 @@ async def test_a_database_that_fails_is_a_503_and_never_a_401(served: Served, ta
         await request.answer(PONG)
 
     async with upstream(served, behaviour):
+        for topic, of in (("route", "mcp_routes_mcproute"), ("grant", "oauthgw_grant")):
+            served.publish(topic, of)  # else a warm token works for five seconds
         with contextlib.closing(sqlite3.connect(served.sqlite_path, isolation_level=None, timeout=PATIENCE)) as database:
             database.execute(f"ALTER TABLE {table} RENAME TO gone")
             try:
+                async with asyncio.timeout(PATIENCE):
+                    while (await post(served, PING)).status == 200:
+                        pass
                 await refused(served, 503, -31503)
                 answer = await post(served, PING)
                 assert (await call(served, "OPTIONS", "/mcp/told", [("Origin", "http://localhost:6274")])).status == 204

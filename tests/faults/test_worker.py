@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -142,6 +143,20 @@ async def test_a_stopping_server_ends_lasting_streams_and_lets_calls_finish(
     assert " 503 " not in stopping.log()
 
 
+async def test_a_reload_in_development_ends_streams_as_well(served: Served, tmp_path: Path) -> None:
+    """There the server runs beside the reloader, in a thread that no signal reaches."""
+    behaviour = Upstream()
+    with another(served, tmp_path, "reloading runserver") as stopping:
+        async with upstream(stopping, behaviour):
+            answer, _ = await behaviour.stream(get(stopping))
+            (reloading,) = children(stopping.gateway.process.pid)
+            os.kill(reloading, signal.SIGTERM)
+            assert await answer.chunk() == b""
+        assert await ended(stopping) == 0
+    assert "Application shutdown complete" in stopping.log()
+    assert "Traceback" not in stopping.log()
+
+
 async def test_what_runs_beyond_the_grace_is_told_to_come_back_and_streams_still_end_properly(served: Served, tmp_path: Path) -> None:
     """Also beside a client that reads nothing, to whom nobody can say anything."""
     behaviour = Upstream()
@@ -165,6 +180,7 @@ async def test_what_runs_beyond_the_grace_is_told_to_come_back_and_streams_still
     assert b'"error":"temporarily_unavailable"' in told[2]
     assert all(b"retry-after: 5\r\n" in answer for answer in told)
     assert stopping.log().count("Application shutdown complete") == 2
+    assert "graceful shutdown exceeded" not in stopping.log()
     assert "Traceback" not in stopping.log()
 
 
@@ -242,3 +258,55 @@ async def test_a_reload_replaces_the_workers_and_loses_no_request(served: Served
 async def test_a_worker_logs_as_the_gateway_does(served: Served) -> None:
     """In its formatter's care, whatever gunicorn's handlers are."""
     assert " INFO uvicorn.error Started server process" in served.log()
+
+
+def _head(served: Served, *more: str) -> bytes:
+    told = ["POST /mcp/told HTTP/1.1", "Host: localhost", f"Authorization: Bearer {served.tokens['alice']}", *more]
+    return "\r\n".join(told).encode()
+
+
+async def leave(served: Served, behaviour: Upstream, stage: str, how: str) -> None:
+    """A client that goes at this stage of its request, by closing its connection or tearing it down."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    received = None
+    if stage == "in the head":
+        writer.write(_head(served))
+    elif stage == "in the body":
+        writer.write(_head(served, "Content-Length: 50", "", "{"))
+    elif stage == "in a form":
+        writer.write(b"POST /oauth/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{")
+    else:
+        body = json.dumps({"an answer": CALL, "unread": FLOOD}[stage]).encode() if stage in {"an answer", "unread"} else PLAIN
+        writer.write(_head(served, f"Content-Length: {len(body)}", "", "") + body)
+        if stage == "unread":
+            await reader.readuntil(b"data: ")
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+        else:
+            received = await asyncio.wait_for(behaviour.asked.get(), PATIENCE)
+        if stage == "an answer":
+            await reader.readuntil(EVENT)
+    await writer.drain()
+    if how == "torn down":
+        writer.transport.abort()
+    else:
+        writer.close()
+    if received is not None:
+        await received.closed_by_gateway()
+
+
+async def test_nothing_is_left_of_clients_that_leave_at_any_stage(served: Served, tmp_path: Path) -> None:
+    """A worker that stops waits for what is still there, and says so."""
+    behaviour = Upstream()
+    with another(served, tmp_path) as stopping:
+        async with upstream(stopping, behaviour):
+            for stage in ("in the head", "in the body", "in a form", "before the answer", "an answer", "unread"):
+                for how in ("closed", "torn down"):
+                    await leave(stopping, behaviour, stage, how)
+            await asyncio.to_thread(until, lambda: stopping.log().count("gateway.access POST") == 10, stopping.log)  # no head, no line
+            stopping.gateway.process.send_signal(signal.SIGTERM)
+            assert await ended(stopping) == 0
+    assert stopping.log().count("Shutting down") == 3  # both workers, and their master
+    assert "Waiting for connections" not in stopping.log()
+    assert "Waiting for background tasks" not in stopping.log()
+    assert "never retrieved" not in stopping.log()
+    assert "Traceback" not in stopping.log()

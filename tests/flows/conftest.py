@@ -15,6 +15,7 @@ import requests
 from oauthgw.guard.sealed import digest
 from tests.flows.visitor import FORWARD, Visitor
 from tests.support.gateway import Gateway
+from tests.support.processes import until
 
 VERIFIER = "canary-verifier-" + "v" * 43
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -26,6 +27,17 @@ INITIALIZE = {
     "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
 }
 PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+# Time itself needs no telling; whoever turns it forward behind a gateway's back says so, and ends no stream by it.
+_EXPIRE = """
+from django.db import transaction
+from django.utils.timezone import now
+from oauthgw.journal.changes import Topic, publish
+from oauthgw.models import AccessToken
+tokens = AccessToken.objects.filter(token_checksum={digest!r})
+with transaction.atomic():
+    print(tokens.update(expires=now()))
+    publish(Topic.USER, tokens.get().user_id)
+"""
 
 
 @dataclass
@@ -106,16 +118,23 @@ class House:
 
     def expire(self, access_token: str) -> None:
         """Lets an access token's time run out."""
-        row = f"AccessToken.objects.filter(token_checksum={digest(access_token)!r})"
-        ended = self.gateway.manage(
-            *("shell", "-v0", "-c"),
-            f"from django.utils.timezone import now; from oauthgw.models import AccessToken; print({row}.update(expires=now()))",
-        )
+        ended = self.gateway.manage("shell", "-v0", "-c", _EXPIRE.format(digest=digest(access_token)))
         assert ended.strip() == "1"
 
     def call(self, slug: str, token: str) -> requests.Response:
         """The first request of an MCP client."""
         return self.post(slug, token, INITIALIZE)
+
+    def ended(self, slug: str, token: str) -> requests.Response:
+        """The refusal of a token that was taken away, which each process knows within a second."""
+        answers: list[requests.Response] = []
+
+        def is_refused() -> bool:
+            answers.append(self.call(slug, token))
+            return answers[-1].status_code == 401
+
+        until(is_refused, lambda: f"still answered: {answers[-1].status_code} {answers[-1].text}")
+        return answers[-1]
 
     def post(self, slug: str, token: str, message: dict[str, Any], session: str = "") -> requests.Response:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}

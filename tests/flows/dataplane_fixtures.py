@@ -88,6 +88,11 @@ class Served:
     def log(self) -> str:
         return self.gateway.log()
 
+    def publish(self, topic: str, table: str) -> None:
+        """Tells every process of a change of each row of a table, as whoever changes one through the product does."""
+        columns = f"SELECT CURRENT_TIMESTAMP, '{topic}', id FROM {table}"  # noqa: S608  (the test's own words)
+        databases.run(self.gateway.database_url, f"INSERT INTO journal_change (at, topic, key) {columns}")
+
     async def logged(self, *parts: str) -> str:
         """Waits for a log line with all of these parts, and gives it: a request's line is written after its answer."""
         async with asyncio.timeout(PATIENCE):
@@ -254,12 +259,21 @@ async def hang_up() -> None:
             await writer.wait_closed()
 
 
-async def send(
-    served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b""
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Sends a request on a connection of its own, without waiting for the answer."""
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(served: Served) -> Connection:
+    """A connection on which nothing has been asked yet."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     _opened.append(writer)
+    return reader, writer
+
+
+async def send(
+    served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"", on: Connection | None = None
+) -> Connection:
+    """Sends a request, on a connection of its own unless told which, without waiting for the answer."""
+    reader, writer = on or await connect(served)
     names = {name.lower() for name, _ in headers}
     lines = [f"{method} {path} HTTP/1.1"]
     lines += [] if "host" in names else [f"Host: localhost:{served.port}"]
@@ -270,9 +284,11 @@ async def send(
     return reader, writer
 
 
-async def call(served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> Answer:
+async def call(
+    served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"", on: Connection | None = None
+) -> Answer:
     """Sends a request and waits for the head of its answer."""
-    reader, writer = await send(served, method, path, headers, body)
+    reader, writer = await send(served, method, path, headers, body, on)
     async with asyncio.timeout(PATIENCE):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     answered = [(line.partition(":")[0].lower(), line.partition(":")[2].strip()) for line in head[1:] if line]

@@ -15,6 +15,7 @@ import requests
 
 from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, hang_up, post, upstream
 from tests.flows.visitor import Visitor
+from tests.flows.workers import known_everywhere
 from tests.support import databases
 from tests.support.processes import PATIENCE, children, holder
 
@@ -211,18 +212,19 @@ async def test_with_a_change_log_that_stands_still_a_stream_ends_within_five_sec
 @pytest.mark.parametrize("lasting", [True, False], ids=["a stream", "a call"])
 async def test_a_route_that_is_switched_off_ends_what_is_open_on_it_and_is_a_404(served: Served, told: Upstream, lasting: bool) -> None:
     stream = await told.stream(served, "alice", "GET" if lasting else "POST")
-    with route_switched_off(served):
-        await stream.ended()
-        assert (await post(served, PING)).status == 404
-
-
-@contextlib.contextmanager
-def route_switched_off(served: Served) -> Iterator[None]:
-    databases.run(served.gateway.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
+    switch_route(served)
     try:
-        yield
+        await stream.ended()
+        await known_everywhere(served, 404, token="expired")
     finally:
-        databases.run(served.gateway.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
+        switch_route(served)
+        await known_everywhere(served, 401, token="expired")
+
+
+def switch_route(served: Served) -> None:
+    """Off, or on again."""
+    databases.run(served.gateway.database_url, "UPDATE mcp_routes_mcproute SET enabled = NOT enabled WHERE slug = 'told'")
+    served.publish("route", "mcp_routes_mcproute")
 
 
 async def test_a_client_that_reads_nothing_any_more_keeps_no_upstream_busy(served: Served, told: Upstream) -> None:

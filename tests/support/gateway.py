@@ -18,12 +18,17 @@ from cryptography.fernet import Fernet
 from tests.support import environment
 from tests.support.processes import PATIENCE, ROOT, answers, free_port, running
 
+
+def _gunicorn(application: str, port: int) -> list[str]:
+    settings = ("-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "--workers", "2")
+    return [sys.executable, "-m", "gunicorn", f"{application}:application", *settings]
+
+
 SERVERS: dict[str, Callable[[int], list[str]]] = {
     "runserver": lambda port: [sys.executable, "manage.py", "runserver", "--noreload", str(port)],
-    "gunicorn": lambda port: [
-        *(sys.executable, "-m", "gunicorn", "gatewaysite.asgi:application"),
-        *("-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "--workers", "2"),
-    ],
+    "reloading runserver": lambda port: [sys.executable, "manage.py", "runserver", str(port)],
+    "gunicorn": lambda port: _gunicorn("gatewaysite.asgi", port),
+    "gunicorn, deaf": lambda port: _gunicorn("tests.support.deaf", port),
 }
 """How each server is started on a port."""
 

@@ -46,9 +46,9 @@ class Serving:
     told: list[str]
     ended: "asyncio.Future[None]"
 
-    async def until_empty(self) -> None:
-        """Waits until no connection is left."""
-        await _until(lambda: not self.server.server_state.connections)
+    async def until_connected(self, number: int) -> None:
+        """Waits until so many connections are left."""
+        await _until(lambda: len(self.server.server_state.connections) == number)
 
     async def stop(self) -> None:
         """As a signal does, and waits."""
@@ -58,10 +58,10 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, grace: float = 0, keep_alive: float = PATIENCE) -> AsyncIterator[Serving]:
+async def serving(handler: Handler, grace: float = 0, keep_alive: float = PATIENCE, **options: Any) -> AsyncIterator[Serving]:
     """Serves until the block ends."""
     application = Application(handler)
-    config = uvicorn.Config(application, log_config=None, http=GuardedHttp, ws="none", lifespan="on", access_log=False)
+    config = uvicorn.Config(application, log_config=None, http=GuardedHttp, ws="none", lifespan="on", access_log=False, **options)
     config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # uvicorn says int; any number of seconds will do
     server = GatewayServer(config, grace)
     listening = socket.create_server(("127.0.0.1", 0))

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 from typing import Any
 
 import uvicorn
@@ -16,7 +17,7 @@ from django.db import connections
 from django.utils import autoreload
 
 from gatewaysite.protocol import GuardedHttp
-from gatewaysite.server import GatewayServer
+from gatewaysite.server import SECONDS_AFTER_GRACE, GatewayServer
 
 _GRACE_SECONDS = 3  # for calls under way when it is stopped
 _PROBLEMS = {
@@ -35,6 +36,18 @@ class Command(DjangoRunserver):
     _raw_ipv6: bool
     default_addr = "localhost"
     default_port = "9000"
+
+    _server: GatewayServer | None = None
+    _serving: threading.Thread | None = None
+
+    def run(self, **options: Any) -> None:
+        """Also ends a server that the reloader keeps in a thread of its own, where no signal reaches it."""
+        try:
+            super().run(**options)
+        finally:
+            if self._server is not None and self._serving is not None and self._serving is not threading.current_thread():
+                self._server.should_exit = True
+                self._serving.join(_GRACE_SECONDS + SECONDS_AFTER_GRACE)
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         autoreload.raise_last_exception()
@@ -81,7 +94,8 @@ class Command(DjangoRunserver):
             access_log=False,
             server_header=False,
         )
+        self._server, self._serving = GatewayServer(config, _GRACE_SECONDS), threading.current_thread()
         try:
-            GatewayServer(config, _GRACE_SECONDS).run(sockets=sockets)
+            self._server.run(sockets=sockets)
         except KeyboardInterrupt:
             sys.exit(0)

@@ -212,13 +212,27 @@ class TestManyAtOnce:
         early = asyncio.ensure_future(memory.get("k", store.ask))
         await store.until_asked(1)
         memory.changed(OTHERS)
-        late = asyncio.ensure_future(memory.get("k", store.ask))
+        late = [asyncio.ensure_future(memory.get("k", store.ask)) for _ in range(2)]
         await store.until_asked(2)
         store.asked[1].set_result("new")
-        assert await late == "new"
+        assert await asyncio.gather(*late) == ["new", "new"]
         store.asked[0].set_result(None)
         assert await early is None
         assert await says(memory, "x") == "new", "an answer from before does not replace one from after"
+
+    async def test_who_comes_later_still_joins_the_query_from_after_it(self, memory: Recent[str, str], store: Store) -> None:
+        early = asyncio.ensure_future(memory.get("k", store.ask))
+        await store.until_asked(1)
+        memory.changed(OTHERS)
+        late = asyncio.ensure_future(memory.get("k", store.ask))
+        await store.until_asked(2)
+        store.asked[0].set_result(None)
+        assert await early is None
+        later = asyncio.ensure_future(memory.get("k", store.ask))
+        await asyncio.sleep(0.01)
+        assert len(store.asked) == 2
+        store.asked[1].set_result("new")
+        assert [await late, await later] == ["new", "new"]
 
     async def test_what_is_forgotten_while_it_is_asked_is_asked_again(self, memory: Recent[str, str], store: Store) -> None:
         waiting = asyncio.ensure_future(memory.get("k", store.ask))

@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
-from mcp_routes.proxy import refusals, relay
+from mcp_routes.proxy import headers, limits, relay
+from mcp_routes.proxy.connection import Answer
+from mcp_routes.proxy.pool import Pool, address
 
 pytestmark = pytest.mark.asyncio
 
@@ -19,6 +20,7 @@ PATIENCE = 10.0
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "KEEP_ALIVE_SECONDS", 0.02)
+    monkeypatch.setattr(limits, "ROUND_SECONDS", 0.01)
 
 
 async def relayed(behaviour: Callable[[asyncio.StreamWriter, "asyncio.Queue[bytes]"], Awaitable[None]]) -> list[bytes]:
@@ -37,11 +39,18 @@ async def relayed(behaviour: Callable[[asyncio.StreamWriter, "asyncio.Queue[byte
             got.append(message["body"])
             pieces.put_nowait(message["body"])
 
-    async with await asyncio.start_server(answer, "127.0.0.1") as server, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-        port = server.sockets[0].getsockname()[1]
-        async with session.get(f"http://127.0.0.1:{port}/") as streamed:
-            await relay.relay(streamed, [], send)
+    async with await asyncio.start_server(answer, "127.0.0.1") as server, asyncio.timeout(PATIENCE):
+        with contextlib.closing(await asked(server)) as streamed:
+            await relay.relay(streamed, headers.read_answered(streamed.headers), [], send)
     return got
+
+
+async def asked(server: asyncio.Server) -> Answer:
+    """The head of what a server answers."""
+    connection = await Pool().connection(address(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+    answer = connection.ask(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await answer.head()
+    return answer
 
 
 async def test_a_quiet_stream_gets_a_comment_between_events() -> None:
@@ -77,41 +86,6 @@ async def test_a_comment_may_not_stand_within_one(tail: bytes) -> None:
     assert not relay.between_events(tail)
 
 
-class TestWhileConnected:
-    """An exchange ends by itself, by its client, or from here."""
-
-    async def run(self, *, ends: bool = False, leaves: bool = False, cut: bool = False) -> tuple[Any, list[str]]:
-        told: list[str] = []
-        why: asyncio.Future[refusals.Refusal] = asyncio.get_running_loop().create_future()
-
-        async def exchange() -> None:
-            try:
-                if not ends:
-                    await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                told.append("cancelled")
-                raise
-
-        async def receive() -> dict[str, Any]:
-            if not leaves:
-                await asyncio.Event().wait()
-            return {"type": "http.disconnect"}
-
-        if cut:
-            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, why.set_result, refusals.INVALID_TOKEN)
-        async with asyncio.timeout(PATIENCE):
-            return await relay.while_connected(receive, exchange(), why), told
-
-    async def test_one_that_ends_was_not_cut(self) -> None:
-        assert await self.run(ends=True) == (None, [])
-
-    async def test_one_whose_client_leaves_is_given_up(self) -> None:
-        assert await self.run(leaves=True) == (None, ["cancelled"])
-
-    async def test_one_that_is_cut_is_given_up_and_says_why(self) -> None:
-        assert await self.run(cut=True) == (refusals.INVALID_TOKEN, ["cancelled"])
-
-
 async def test_a_stream_that_is_cut_ends_properly_even_within_an_event_unless_nobody_reads() -> None:
     for reads in (True, False):
         got: list[dict[str, Any]] = []
@@ -138,14 +112,12 @@ async def cut_in_mid_event(send: Callable[[dict[str, Any]], Awaitable[None]], go
         writer.close()
         left.set()
 
-    async with await asyncio.start_server(answer, "127.0.0.1") as server, aiohttp.ClientSession() as session, asyncio.timeout(PATIENCE):
-        port = server.sockets[0].getsockname()[1]
-        async with session.get(f"http://127.0.0.1:{port}/") as streamed:
-            relaying = asyncio.ensure_future(relay.relay(streamed, [], send))
+    async with await asyncio.start_server(answer, "127.0.0.1") as server, asyncio.timeout(PATIENCE):
+        with contextlib.closing(await asked(server)) as streamed:
+            relaying = asyncio.ensure_future(relay.relay(streamed, headers.read_answered(streamed.headers), [], send))
             while not any(message.get("body") for message in got):  # noqa: ASYNC110  (what was sent has no event)
                 await asyncio.sleep(0.001)
             relaying.cancel()
             await asyncio.gather(relaying, return_exceptions=True)
             assert relaying.cancelled()
-            streamed.close()
         await left.wait()

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from multidict import CIMultiDict
 
-from mcp_routes.proxy import refusals, upstream
+from mcp_routes.proxy import pool, refusals, upstream
 from mcp_routes.snapshot import Route
 from tests.support.processes import PATIENCE
 
@@ -33,7 +32,7 @@ def deaf() -> Iterator[int]:
 
 @pytest_asyncio.fixture
 async def session() -> AsyncIterator[None]:
-    """The client session that every request to an upstream shares."""
+    """The pool of connections that every request to an upstream shares."""
     await upstream.start()
     yield
     await upstream.stop()
@@ -42,8 +41,8 @@ async def session() -> AsyncIterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Less time to connect than an operator would wait for."""
-    assert upstream.CONNECT_SECONDS == 5
-    monkeypatch.setattr(upstream, "CONNECT_SECONDS", 0.1)
+    assert pool.CONNECT_SECONDS == 5
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 0.1)
 
 
 async def test_one_that_takes_no_connection_is_given_up_long_before_one_that_is_slow_to_answer(
@@ -52,7 +51,7 @@ async def test_one_that_takes_no_connection_is_given_up_long_before_one_that_is_
     route = Route(1, "deaf", f"http://127.0.0.1:{deaf}/mcp", "")
     async with asyncio.timeout(PATIENCE):  # MCP_UPSTREAM_TIMEOUT_SECONDS are 120
         with pytest.raises(upstream.UpstreamFault) as fault:
-            await upstream.ask("POST", route, CIMultiDict(), b"{}")
+            await upstream.ask("POST", route, [], b"{}")
     assert fault.value.refusal is refusals.UPSTREAM_SILENT
 
 
@@ -64,6 +63,14 @@ async def test_one_that_takes_it_is_asked(session: None) -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         route = Route(1, "there", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/mcp", "")
-        answered = await upstream.ask("POST", route, CIMultiDict(), b"")
+        answered = await upstream.ask("POST", route, [], b"")
         assert answered.status == 204
         answered.close()
+
+
+async def test_no_value_can_begin_a_line_of_its_own(session: None) -> None:
+    """Whatever let it come so far: parsers refuse such headers, and operators' are judged when they are set."""
+    route = Route(1, "there", "http://127.0.0.1:1/mcp", "")
+    for value in (b"a\r\nCookie: b", b"a\nb", b"a\rb", b"a\0b"):
+        with pytest.raises(ValueError, match="line break"):
+            await upstream.ask("POST", route, [(b"mcp-param-x", value)], b"")

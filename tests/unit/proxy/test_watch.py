@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from mcp_routes.models import McpRoute
 from mcp_routes.proxy import refusals, streams, watch
 from mcp_routes.proxy.streams import Exchange
-from mcp_routes.snapshot import Route, upstreams
-from oauthgw import principals
+from mcp_routes.snapshot import Route, find, upstreams
+from oauthgw import principals, tokens
 from oauthgw.guard.database import in_database
 from oauthgw.journal.changes import Entry
 from oauthgw.models import Client, Grant
@@ -36,6 +36,8 @@ class Stage:
         self.grant = Grant.objects.create(
             user=self.user, client=self.client, resource_id=self.route.pk, resource="http://localhost/mcp/demo", scope="mcp:tools"
         )
+        with transaction.atomic():
+            self.token = tokens._answer(self.grant, None, None, timezone.now()).access_token.reveal()
         self.takeaways: dict[str, Callable[[], Any]] = {
             "grant revoked": lambda: Grant.objects.update(revoked_at=timezone.now()),
             "grant deleted": lambda: Grant.objects.all().delete(),
@@ -43,6 +45,11 @@ class Stage:
             "user shut out": lambda: User.objects.update(is_active=False),
             "route switched off": lambda: McpRoute.objects.update(enabled=False),
         }
+
+    async def would_be_let_in(self) -> bool:
+        """Whether a new request with the same token would be."""
+        route = await find("demo")
+        return route is not None and await principals.resolve(self.token, route.id) is not None
 
     def open(self) -> "contextlib.AbstractContextManager[Exchange]":
         who = principal(
@@ -105,8 +112,10 @@ def test_what_nobody_told_of_is_found_by_asking(stage: Stage, what: str) -> None
             with stage.open() as exchange:
                 await asked_again(exchange)
                 assert not exchange.cut.done()
+                assert await stage.would_be_let_in()
                 await in_database(stage.takeaways[what])
                 why = await exchange.cut
+                assert not await stage.would_be_let_in(), "whose stream ends comes back at once"
         assert why is (refusals.UNKNOWN_ROUTE if what == "route switched off" else refusals.INVALID_TOKEN)
 
     run(story)
