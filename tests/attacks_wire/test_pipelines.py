@@ -14,6 +14,7 @@ from tests.support.processes import PATIENCE
 from tests.support.server import answer, on_uvloop, serving
 
 GET = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"POST /%s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 GARBAGE = b"\0\r\n\r\n"
 
 
@@ -40,13 +41,16 @@ class Application:
 
     async def _waits(self, receive: Any) -> bool:
         """Whether it was told to go on, and not left."""
-        await receive()
-        leaving, going_on = asyncio.ensure_future(receive()), asyncio.ensure_future(self.go_on.wait())
+        leaving, going_on = asyncio.ensure_future(self._leaves(receive)), asyncio.ensure_future(self.go_on.wait())
         await asyncio.wait([leaving, going_on], return_when=asyncio.FIRST_COMPLETED)
         told = going_on.done()
         leaving.cancel()
         going_on.cancel()
         return told
+
+    async def _leaves(self, receive: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 @contextlib.asynccontextmanager
@@ -62,14 +66,14 @@ async def written(application: Application, data: bytes) -> AsyncIterator[asynci
             writer.close()
 
 
-@pytest.mark.parametrize("between", [b"", GET % b"at-once"])
+@pytest.mark.parametrize("between", [b"", GET % b"at-once", CHUNKED % b"at-once"])
 @on_uvloop
 async def test_garbage_behind_a_request_ends_the_connection_without_a_word(between: bytes) -> None:
     async with written(Application(), GET % b"held" + between + GARBAGE) as reader:
         assert await reader.read() == b""
 
 
-@pytest.mark.parametrize("between", [b"", GET % b"at-once"])
+@pytest.mark.parametrize("between", [b"", GET % b"at-once", CHUNKED % b"at-once"])
 @on_uvloop
 async def test_so_it_does_behind_a_begun_answer(between: bytes) -> None:
     async with serving(Application()) as running, asyncio.timeout(PATIENCE):
@@ -77,6 +81,17 @@ async def test_so_it_does_behind_a_begun_answer(between: bytes) -> None:
         writer.write(GET % b"begun")
         await reader.readuntil(b"begun\r\n")
         writer.write(between + GARBAGE)
+        assert await reader.read() == b""
+        writer.close()
+
+
+@on_uvloop
+async def test_and_behind_an_answer_that_begins_before_its_request_ends() -> None:
+    async with serving(Application()) as running, asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(CHUNKED % b"begun")
+        await reader.readuntil(b"begun\r\n")
+        writer.write(GARBAGE)
         assert await reader.read() == b""
         writer.close()
 
