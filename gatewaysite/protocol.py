@@ -111,6 +111,9 @@ class GuardedHttp(HttpToolsProtocol):
             served.disconnected = True  # uvicorn tells the latest request only, also where that waits behind another
             served.message_event.set()
         super().connection_lost(exc)
+        self._is_lost = True
+        if self._tell is not None:
+            self._tell()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
@@ -190,12 +193,6 @@ class GuardedHttp(HttpToolsProtocol):
         self._tell = tell
         if tell is not None and self._is_lost:
             tell()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._is_lost = True
-        if self._tell is not None:
-            self._tell()
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
