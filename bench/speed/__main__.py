@@ -1,43 +1,42 @@
-"""`python -m bench.speed [SECONDS]`: requests a second of each contender and their ratios to the bare pass-through, as Markdown.
+"""`python -m bench.speed [SECONDS] [--only gateway,bare] [--kinds JSON,SSE] [--rounds N]`: the contenders side by side, as Markdown."""
 
-Contenders take turns in short rounds, and the median round counts: on a shared machine only ratios of one run mean something.
-"""
-
-import json
+import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from bench.speed.parts import ASKING, ROOT, Contender, contenders, pinned
-
-CONNECTIONS, ROUNDS = 32, 3
-KINDS = {"JSON": "application/json, text/event-stream", "SSE": "text/event-stream"}
-
-
-def measured(contender: Contender, seconds: float, accept: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.speed.load", contender.url, str(seconds), str(CONNECTIONS), contender.token, accept]
-    done = subprocess.run(pinned(ASKING, command), cwd=ROOT, check=True, capture_output=True)  # noqa: S603
-    return dict(json.loads(done.stdout))
+from bench.speed.contenders import KINDS, Stage, assembled
+from bench.speed.rounds import rounds
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    each = seconds / (ROUNDS * len(KINDS) * 3)
-    print(f"# The data plane: one worker, {CONNECTIONS} connections, {ROUNDS} rounds of {each:.1f} s each\n")
-    print("| kind | contender | requests/s | p50 ms | p99 ms | to the bare pass-through |\n| --- | --- | ---: | ---: | ---: | ---: |")
-    with tempfile.TemporaryDirectory() as folder, contenders(Path(folder)) as running:
-        for kind, accept in KINDS.items():
-            rounds = [[measured(contender, each, accept) for contender in running] for _ in range(ROUNDS)]
-            for place, contender in enumerate(running):
-                own = [turn[place] for turn in rounds]
-                if sum(turn["failed"] for turn in own):
-                    raise SystemExit(f"{contender.name}: {own}")
-                ratio = statistics.median(turn[place]["requests_per_second"] / turn[1]["requests_per_second"] for turn in rounds)
-                figures = [statistics.median(turn[name] for turn in own) for name in ("requests_per_second", "p50_ms", "p99_ms")]
-                print(f"| {kind} | {contender.name} | {figures[0]:.0f} | {figures[1]:.1f} | {figures[2]:.1f} | {ratio:.2f} |")
+    parser = argparse.ArgumentParser(description="How fast the data plane is, in ratios of one run.")
+    parser.add_argument("seconds", type=float, nargs="?", default=20)
+    parser.add_argument("--only", default="upstream,bare,gateway,gateway-cold")
+    parser.add_argument("--kinds", default="JSON,SSE")
+    parser.add_argument("--rounds", type=int, default=3)
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage:
+        contenders = assembled(stage, told.only.split(","))
+        kinds = told.kinds.split(",")
+        each = told.seconds / 1.2 / (len(kinds) * told.rounds * len(contenders))
+        print(f"{told.rounds} rounds of {each:.1f} s each\n")
+        print("| kind | contender | requests/s | p50 ms | p99 ms | CPU ms | load busy | to the bare pass-through |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for kind in kinds:
+            measured = rounds(stage, contenders, told.rounds, each, KINDS[kind])
+            names = [contender.name for contender in contenders]
+            base = measured[names.index("bare")] if "bare" in names else measured[0]
+            for name, own in zip(names, measured, strict=True):
+                ratio = [one.requests_per_second / other.requests_per_second for one, other in zip(own, base, strict=True)]
+                rate, p50, p99, cpu, busy = (
+                    statistics.median(getattr(one, what) for one in own)
+                    for what in ("requests_per_second", "p50_ms", "p99_ms", "cpu_ms", "busy")
+                )
+                print(
+                    f"| {kind} | {name} | {rate:.0f} | {p50:.1f} | {p99:.1f} | {cpu:.3f} | {busy:.2f} "
+                    f"| {statistics.median(ratio):.2f} ({min(ratio):.2f} to {max(ratio):.2f}) |"
+                )
 
 
 if __name__ == "__main__":
