@@ -3,105 +3,147 @@
 The gateway runs as in production (no DEBUG, gunicorn.conf.py), on a throw-away database that `bench.speed.seed` fills.
 """
 
-import contextlib
 import json
+import os
 import secrets
 import subprocess
 import sys
-from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Self
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 from bench.speed.load import EVENTS, JSON
-from bench.speed.processes import Processors
-from tests.support import environment
-from tests.support.processes import ROOT, free_port, listens, running
+from bench.speed.stage import Absent, Contender, Stage, production
+from tests.support import environment, machine
+from tests.support.processes import ROOT, free_port
 
 KINDS = {"JSON": JSON, "SSE": EVENTS}
-COLD_TOKENS = 6000
+STREAMING = ("upstream", "nginx", "bare", "bare-stock", "gateway")
+"""Those that are measured with event streams, too."""
+
+_NGINX_NAMES = ("nginx", "/usr/sbin/nginx")  # outside of most users' PATH
+_BENCH_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+_NGINX = """
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+{user}
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-fastcgi;
+    uwsgi_temp_path {folder}/nginx-uwsgi;
+    scgi_temp_path {folder}/nginx-scgi;
+    keepalive_requests 1000000000;
+    upstream behind {{ server {upstream}; keepalive 64; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }}
+    }}
+}}
+"""
 
 
-@dataclass(frozen=True)
-class Contender:
-    """Where to ask, and with which tokens; `pid` is the process that answers, `colder` that each request takes a token of its own."""
-
-    name: str
-    url: str
-    pid: int = 0
-    tokens: list[str] = field(default_factory=list)
-    colder: bool = False
-
-
-class Stage:
-    """Starts servers, and keeps them until it is left."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.processors = folder, Processors()
-        self.servers = contextlib.ExitStack()
-        self.probe_port = free_port()
-        self.upstream = Contender("upstream", "")
-
-    def __enter__(self) -> Self:
-        port = free_port()
-        pid = self.start("upstream", [sys.executable, "-m", "bench.speed.upstream", str(port)], port, self.processors.upstream)
-        self.upstream = Contender("upstream", f"http://127.0.0.1:{port}/mcp", pid)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.servers.close()
-
-    def start(self, name: str, command: Sequence[str], port: int, where: set[int], **settings: str) -> int:
-        """A server's pid, once it listens."""
-        log = self.folder / f"{name}-{port}.log"
-        with self.processors.pinned(where):
-            process = self.servers.enter_context(running(command, lambda: listens(port), log, environment.clean(**settings)))
-        return process.pid
-
-    def gunicorn(self, name: str, application: str, port: int, workers: int = 1, *options: str, **settings: str) -> int:
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-w", str(workers), "-b", f"127.0.0.1:{port}", *options]
-        return self.start(name, [*command, application], port, self.processors.served(workers), **{**production(port), **settings})
+def nginx(stage: Stage) -> list[Contender]:
+    """A plain reverse proxy that keeps its connections: the way there and back, in C."""
+    try:
+        program = machine.program(_NGINX_NAMES, "nginx", "nginx") if stage.may_install else machine.find(*_NGINX_NAMES)
+    except machine.Missing as missing:
+        raise Absent(str(missing)) from missing
+    if program is None:
+        raise Absent("nginx is not installed")
+    port, file = free_port(), stage.folder / "nginx.conf"
+    upstream = stage.upstream.url.removeprefix("http://").removesuffix("/mcp")
+    user = "user root;" if os.geteuid() == 0 else ""  # else it becomes somebody who may not read the folder
+    file.write_text(_NGINX.format(folder=stage.folder, user=user, upstream=upstream, port=port))
+    pid = stage.start("nginx", [program, "-c", str(file)], port, stage.processors.served())
+    return [Contender("nginx", f"http://127.0.0.1:{port}/mcp", pid, stage.upstream.pid)]
 
 
-def production(port: int) -> dict[str, str]:
-    """The settings of a gateway on this port."""
-    return {
-        "DEBUG": "false",
-        "SECRET_KEY": secrets.token_urlsafe(50),
-        "TOKEN_ENCRYPTION_KEYS": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "GATEWAY_ORIGIN": f"http://localhost:{port}",
-        "SIGN_IN_ALLOW": "*",  # nobody signs in
-        "WORKOS_CLIENT_ID": "client_bench",
-        "WORKOS_CLIENT_SECRET": "sk_bench",
-    }
-
-
-def bare(stage: Stage) -> Iterator[Contender]:
+def bare(stage: Stage, name: str = "bare", *options: str) -> list[Contender]:
+    """The base of every ratio: the worker of the gateway, an ASGI application, aiohttp, and no check of anything."""
     port = free_port()
-    pid = stage.gunicorn("bare", "bench.speed.passthrough:application", port, BENCH_UPSTREAM=stage.upstream.url)
-    yield Contender("bare", f"http://127.0.0.1:{port}/mcp", pid)
+    pid = stage.gunicorn(name, "bench.speed.passthrough:application", port, *options, BENCH_UPSTREAM=stage.upstream.url)
+    return [Contender(name, f"http://127.0.0.1:{port}/mcp", pid, stage.upstream.pid)]
 
 
-def gateway(stage: Stage, name: str = "gateway", workers: int = 1, database: str = "", upstream: str = "") -> Iterator[Contender]:
-    """A gateway, twice: with one token that it knows, and with another token for each request."""
+def gateway(stage: Stage, name: str, workers: int = 1, database: str = "", behind: str = "") -> list[Contender]:
+    """A gateway: with a token that it knows, with requests of the modern era, and with another token for each request."""
     port = free_port()
-    settings = {**production(port), "DATABASE_URL": database or f"sqlite:///{stage.folder}/{name}-{port}.sqlite3"}
+    url = stage.postgresql() if database else f"sqlite:///{stage.folder}/{name}.sqlite3"
+    upstream = stage.behind("sdk", behind) if behind else stage.upstream
+    settings = {**production(port), "DATABASE_URL": url}
     probe = f"http://127.0.0.1:{stage.probe_port}/mcp"
-    seed = [sys.executable, "-m", "bench.speed.seed", upstream or stage.upstream.url, probe, str(COLD_TOKENS)]
+    seed = [sys.executable, "-m", "bench.speed.seed", upstream.url, probe, str(stage.tokens)]
     seeded = subprocess.run(seed, cwd=ROOT, env=environment.clean(**settings), check=True, stdout=subprocess.PIPE)  # noqa: S603
     tokens = json.loads(seeded.stdout)
-    pid = stage.gunicorn(name, "gatewaysite.asgi:application", port, workers, **settings)
-    warm = Contender(name, f"http://localhost:{port}/mcp/bench", pid, tokens["bench"][:1])
-    yield warm
-    yield replace(warm, name=f"{name}-cold", tokens=tokens["bench"][1:], colder=True)
+    pid = stage.gunicorn(name, "gatewaysite.asgi:application", port, workers=workers, **settings)
+    warm = Contender(name, f"http://localhost:{port}/mcp/bench", pid, upstream.pid, tokens["bench"][:1])
+    streams = replace(warm, name=f"{name}-streams", url=f"http://localhost:{port}/mcp/streams", tokens=tokens["streams"])
+    cold = replace(warm, name=f"{name}-cold", tokens=tokens["bench"][1:], colder=True)
+    return [warm, replace(warm, name=f"{name}-modern", modern=True), cold, streams, *([upstream] if behind else [])]
 
 
-def assembled(stage: Stage, wanted: Sequence[str]) -> list[Contender]:
-    """Those of the contenders that are wanted, in the order of the table, all running."""
-    makers = {"bare": bare, "gateway": gateway}
-    made = [stage.upstream]
-    for name, maker in makers.items():
-        if any(each.startswith(name) for each in wanted):
-            made += maker(stage)
-    return [contender for contender in made if contender.name in wanted]
+def fastmcp(stage: Stage) -> list[Contender]:
+    """FastMCP's proxy with one client for all requests, its fastest form."""
+    if not _BENCH_PYTHON.exists():
+        raise Absent("FastMCP is not installed (make bench does it)")
+    port = free_port()
+    command = [str(_BENCH_PYTHON), "-m", "bench.speed.fastmcp_proxy", str(port), stage.upstream.url]
+    pid = stage.start("fastmcp", command, port, stage.processors.served())
+    return [Contender("fastmcp", f"http://127.0.0.1:{port}/mcp", pid, stage.upstream.pid, modern=True)]
+
+
+def django(stage: Stage) -> list[Contender]:
+    """What one would write first: see `bench.speed.obvious`."""
+    port, token = free_port(), secrets.token_urlsafe(32)
+    settings = {"SECRET_KEY": token, "DATABASE_URL": str(stage.folder / "obvious.sqlite3"), "BENCH_UPSTREAM": stage.upstream.url}
+    made = [sys.executable, "-m", "bench.speed.obvious", token]
+    subprocess.run(made, cwd=ROOT, env=environment.clean(**settings), check=True)  # noqa: S603
+    alone = ["-c", os.devnull]  # gunicorn would take the project's configuration from the folder
+    command = [sys.executable, "-m", "gunicorn", *alone, "-k", "gthread", "--threads", "32", "-w", "1", "-b", f"127.0.0.1:{port}"]
+    pid = stage.start("django", [*command, "bench.speed.obvious:application"], port, stage.processors.served(), **settings)
+    return [Contender("django", f"http://127.0.0.1:{port}/mcp", pid, stage.upstream.pid, [token])]
+
+
+MAKERS: dict[str, Callable[[Stage], list[Contender]]] = {
+    "upstream": lambda stage: [stage.upstream],
+    "nginx": nginx,
+    "bare": bare,
+    "bare-stock": lambda stage: bare(stage, "bare-stock", "-k", "uvicorn_worker.UvicornWorker"),
+    "gateway": partial(gateway, name="gateway"),
+    "gateway-2": partial(gateway, name="gateway-2", workers=2),
+    "gateway-postgresql": partial(gateway, name="gateway-postgresql", database="postgresql"),
+    "gateway-sdk": partial(gateway, name="gateway-sdk", behind="bench.speed.sdk_server"),
+    "fastmcp": fastmcp,
+    "django": django,
+}
+_OF_ANOTHER = {"sdk": "gateway-sdk"}
+ORDER = (
+    *("upstream", "nginx", "bare", "bare-stock", "gateway", "gateway-modern", "gateway-cold", "gateway-2"),
+    *("gateway-postgresql", "gateway-postgresql-cold", "fastmcp", "django", "sdk", "gateway-sdk"),
+)
+"""The names of all rows, as the table has them."""
+
+
+def maker(name: str) -> str:
+    """Whoever starts this contender."""
+    return _OF_ANOTHER.get(name) or max((known for known in MAKERS if name == known or name.startswith(f"{known}-")), key=len)
+
+
+def assembled(stage: Stage, wanted: Sequence[str]) -> tuple[dict[str, Contender], dict[str, str]]:
+    """Those that are wanted, by name, all running; and those that cannot be, with the reason."""
+    names = sorted({maker(name) for name in wanted})
+    made: dict[str, Contender] = {}
+    absent: dict[str, str] = {}
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1) as starting:
+        for name, future in [(name, starting.submit(MAKERS[name], stage)) for name in names]:
+            try:
+                made.update({contender.name: contender for contender in future.result()})
+            except Absent as reason:
+                absent[name] = str(reason)
+    return {name: made[name] for name in [*wanted, *(n for n in made if n.endswith("-streams"))] if name in made}, absent

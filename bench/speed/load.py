@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 
 TEXT = "hello " * 32
 CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"text":"%s"}}}' % TEXT.encode()
+_META = b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}'
+MODERN_CALL = CALL[:-2] + b"," + _META + b"}}"
 JSON, EVENTS = "application/json, text/event-stream", "text/event-stream"
 A = TypeVar("A", bound="Asking")
 PATIENCE = 30.0  # seconds without an answer, after which the run is an error
@@ -27,7 +29,10 @@ PATIENCE = 30.0  # seconds without an answer, after which the run is an error
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked: `tokens` are taken in turn, each once if `once`; `rate` (requests/s) makes it open; `limit` ends it early."""
+    """What is asked: `tokens` are taken in turn, each once if `once`; `rate` (requests/s) makes it open; `limit` ends it early.
+
+    A modern request is one of revision 2026-07-28, the others are of 2025-06-18 and have no session.
+    """
 
     url: str
     seconds: float
@@ -35,6 +40,7 @@ class Job:
     tokens: list[str] = field(default_factory=list)
     once: bool = False
     accept: str = JSON
+    modern: bool = False
     rate: float = 0
     limit: int = 0
 
@@ -57,13 +63,15 @@ class Wrong(Exception):
 def requests_of(job: Job) -> Iterator[bytes]:
     """The bytes of one request after the other."""
     parts = urlsplit(job.url)
+    body = MODERN_CALL if job.modern else CALL
+    era = "2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo" if job.modern else "2025-06-18"
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
-        f"Accept: {job.accept}\r\nMCP-Protocol-Version: 2025-06-18\r\nContent-Length: {len(CALL)}\r\n"
+        f"Accept: {job.accept}\r\nMCP-Protocol-Version: {era}\r\nContent-Length: {len(body)}\r\n"
     )
     if not job.tokens:
-        return itertools.repeat(head.encode() + b"\r\n" + CALL)
-    made = (f"{head}Authorization: Bearer {token}\r\n\r\n".encode() + CALL for token in job.tokens)
+        return itertools.repeat(head.encode() + b"\r\n" + body)
+    made = (f"{head}Authorization: Bearer {token}\r\n\r\n".encode() + body for token in job.tokens)
     return made if job.once else itertools.cycle(list(made))
 
 
@@ -201,7 +209,7 @@ async def opened(job: Job, tally: Tally) -> None:
 
 async def load(job: Job) -> Loaded:
     """Asks for so long, after a warm-up of a fifth of it that does not count. Raises Wrong with the first answer that is none."""
-    run = opened if job.rate else closed
+    run, cpu = opened if job.rate else closed, time.process_time()
     requests = requests_of(job)
     warming = next(requests) if job.once else None
     warm_up = Tally(itertools.repeat(warming) if warming else requests, job.seconds / 5, job.limit // 10)
@@ -215,7 +223,7 @@ async def load(job: Job) -> Loaded:
     took = sorted(tally.took)
     p50, p99 = (took[int(len(took) * share)] * 1000 for share in (0.5, 0.99))
     done = len(took) + len(warm_up.took)
-    return Loaded(len(took) / (tally.ended - tally.began), p50, p99, done, time.process_time())
+    return Loaded(len(took) / (tally.ended - tally.began), p50, p99, done, time.process_time() - cpu)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Rows for the gateway that is measured: `python -m bench.speed.seed UPSTREAM PROBE TOKENS`, prints the tokens as JSON.
 
-A throw-away database is migrated and gets one route before the upstream, one before the probe of streams, and tokens for the first (each
-with a grant of its own) and one for the second: no sign-in is needed.
+A throw-away database is migrated and gets one route before the upstream, one before the probe of streams, and tokens for each (every one
+with a grant of its own): no sign-in is needed.
 """
 
 import json
@@ -50,7 +50,7 @@ def main() -> None:
     with transaction.atomic():
         bench = McpRoute.objects.create(slug="bench", name="Bench", upstream_url=upstream)
         streams = McpRoute.objects.create(slug="streams", name="Streams", upstream_url=probe)
-        print(json.dumps({"bench": made(bench, wanted), "streams": made(streams, 1)}))
+        print(json.dumps({"bench": made(bench, wanted), "streams": made(streams, min(wanted, 2000))}))
 
 
 if __name__ == "__main__":

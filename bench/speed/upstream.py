@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from bench.speed.load import CALL, TEXT
+from bench.speed.load import CALL, MODERN_CALL, TEXT
 
 _RESULT = {"content": [{"type": "text", "text": TEXT}], "isError": False}
 _TOOL = {"name": "echo", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}}
@@ -72,7 +72,7 @@ class Standin(asyncio.Protocol):
         self._held = b""
         if b"transfer-encoding" in head:
             raise ValueError("a chunked request: whoever is measured sends a length")
-        if body != CALL:
+        if body not in (CALL, MODERN_CALL):
             return self._write(answered(body))
         return self._write(_EVENTS if b"accept: text/event-stream\r\n" in head else _JSON)
 
