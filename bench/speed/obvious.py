@@ -6,6 +6,7 @@ URL that everything goes to, `DATABASE_URL` the path of the SQLite file.
 
 import os
 import sys
+from typing import ClassVar
 
 import django
 from django.conf import settings
@@ -43,7 +44,7 @@ class Token(models.Model):
     key = models.CharField(max_length=100, unique=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE)
 
-    objects = models.Manager["Token"]()
+    objects: ClassVar[models.Manager["Token"]] = models.Manager()
 
     class Meta:
         app_label = "obvious"
