@@ -15,7 +15,7 @@ from bench.speed.facts import facts
 from bench.speed.load import Job
 from bench.speed.processes import family
 from bench.speed.report import Report, median
-from bench.speed.rounds import at_rate, growth_kb, rounds, streams
+from bench.speed.rounds import at_rate, growth, rounds, streams
 from bench.speed.stage import Contender, Stage
 from tests.support.processes import ROOT
 
@@ -45,7 +45,7 @@ def main() -> None:
             report.streams = streams(stage, gateway, count=count, events=aborts * 10, aborts=aborts)
         if told.whole:
             _say(f"{REQUESTS:,} requests, to see memory grow")
-            report.growth = REQUESTS, growth_kb(stage, running["gateway"], REQUESTS)
+            report.growth = growth(stage, running["gateway"], REQUESTS, max(60, told.seconds))
     print(report.as_markdown())
     if told.whole:
         (RESULTS / "speed.md").write_text(f"# How fast the data plane is\n\n{report.as_markdown()}")

@@ -189,7 +189,7 @@ async def opened(job: Job, tally: Tally) -> None:
     """So many requests a second, those of each millisecond due together."""
     backlog: deque[tuple[bytes, float]] = deque()
     idle: list[Asking] = []
-    sent, wanted = 0, max(1, int(job.rate * (tally.until - tally.began)))
+    sent, wanted = 0, max(1, round(job.rate * (tally.until - tally.began)))
     made = await connected(job, lambda: Waiting(tally, wanted, backlog, idle))
     idle.extend(made)
     began = time.perf_counter()

@@ -79,9 +79,9 @@ def streams(stage: Stage, contender: Contender, *, count: int, events: int, abor
     return Streams(**_asked(stage, "bench.speed.streams", job))
 
 
-def growth_kb(stage: Stage, contender: Contender, requests: int) -> int:
-    """By how much the contender's memory has grown over so many requests, after a tenth of them."""
-    loaded(stage, replace(job_of(contender, 3600), limit=requests // 10))
+def growth(stage: Stage, contender: Contender, requests: int, seconds: float) -> tuple[int, int]:
+    """By how many kB the contender's memory has grown over so many requests, after a tenth of them; fewer if time is up before."""
+    loaded(stage, replace(job_of(contender, seconds / 10), limit=requests // 10))
     before = memory_kb(contender.pid)
-    loaded(stage, replace(job_of(contender, 3600), limit=requests))
-    return memory_kb(contender.pid) - before
+    done = loaded(stage, replace(job_of(contender, seconds), limit=requests)).requests
+    return done, memory_kb(contender.pid) - before
