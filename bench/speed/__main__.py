@@ -6,6 +6,7 @@ answer is wrong, never because of a figure.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ _WARM_UP = 1.2  # a round lasts a fifth longer than what counts of it
 
 def main() -> None:
     told = _told()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was started is stopped then, too
     names = ORDER if told.whole else SHORT if told.report else tuple(told.only.split(","))
     tokens = 10_000 if told.whole else 2000
     with tempfile.TemporaryDirectory() as folder, Stage(Path(folder), tokens=tokens, may_install=told.whole) as stage:
