@@ -90,7 +90,7 @@ def gateway(stage: Stage, name: str, workers: int = 1, database: str = "", behin
 
 def fastmcp(stage: Stage) -> list[Contender]:
     """FastMCP's proxy with one client for all requests, its fastest form."""
-    if not _BENCH_PYTHON.exists():
+    if not (ROOT / ".venv-bench" / ".done").exists():
         raise Absent("FastMCP is not installed (make bench does it)")
     port = free_port()
     command = [str(_BENCH_PYTHON), "-m", "bench.speed.fastmcp_proxy", str(port), stage.upstream.url]

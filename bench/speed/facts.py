@@ -21,7 +21,7 @@ def facts() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": _field("/proc/meminfo", "MemTotal"),
         "system": platform.platform(),
-        "load average before": f"{os.getloadavg()[0]:.1f}",
+        "load average before": f"{os.getloadavg()[0]:.1f}" + ("" if os.getloadavg()[0] < 1 else " (not a quiet machine: measure again)"),
         "versions": ", ".join(f"{name} {number}" for name, number in _versions().items()),
         "commit": _output("git", "rev-parse", "--short", "HEAD")
         + (" and changes" if _output("git", "status", "--porcelain", "-uno") else ""),

@@ -212,7 +212,7 @@ async def load(job: Job) -> Loaded:
     run, cpu = opened if job.rate else closed, time.process_time()
     requests = requests_of(job)
     warming = next(requests) if job.once else None
-    warm_up = Tally(itertools.repeat(warming) if warming else requests, job.seconds / 5, job.limit // 10)
+    warm_up = Tally(itertools.repeat(warming) if warming else requests, job.seconds / 5, job.limit and max(1, job.limit // 10))
     await asyncio.wait_for(run(job, warm_up), job.seconds / 5 + PATIENCE)
     tally = Tally(requests, job.seconds, job.limit)
     if warm_up.wrong is None:

@@ -24,6 +24,7 @@ LABELS = {
     "sdk": "a server of the SDK, directly",
     "gateway-sdk": "gateway before that server",
 }
+_IS_UPSTREAM = ("sdk",)  # on the load's processor, and busier than the load
 BOUND = 0.9  # of the load's processor: from there on a row says what the load can do, not what the contender can
 
 
@@ -130,7 +131,7 @@ def _closed(kind: str, rows: dict[str, list[Round]]) -> str:
     ]
     for name, own in rows.items():
         busy = median(own, "busy")
-        label = LABELS[name] + (" (bound by the load)" if busy >= BOUND else "")
+        label = LABELS[name] + (" (bound by the load)" if busy >= BOUND and name not in _IS_UPSTREAM else "")
         figures = f"{median(own, 'requests_per_second'):,.0f} | {median(own, 'p50_ms'):.1f} | {median(own, 'p99_ms'):.1f}"
         lines.append(f"| {label} | {figures} | {median(own, 'cpu_ms'):.3f} | {busy:.0%} | {ratio(own, base)} |")
     return "\n".join(lines)

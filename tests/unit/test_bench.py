@@ -2,18 +2,19 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
 import pytest
 
-from bench.speed import load, report, upstream
+from bench.speed import load, report, streams, upstream
 from bench.speed.contenders import MAKERS, ORDER, STREAMING, maker
 from bench.speed.load import CALL, EVENTS, MODERN_CALL, Job
 from bench.speed.rounds import Round
-from bench.speed.streams import Streams
-from tests.support.processes import ROOT
+from bench.speed.streams import StreamJob, Streams
+from tests.support.processes import ROOT, free_port
 
 pytestmark = pytest.mark.whichever_database
 
@@ -89,14 +90,14 @@ class Halving(upstream.Standin):
 
     def _write(self, answer: bytes) -> None:
         super()._write(answer[:-20])
-        asyncio.get_running_loop().call_later(0.05, super()._write, answer[-20:])
+        asyncio.get_running_loop().call_later(0.02, super()._write, answer[-20:])
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("accept", [load.JSON, EVENTS])
 async def test_an_answer_is_not_taken_for_whole_before_its_last_piece(accept: str) -> None:
     async with serving(Halving) as url:
-        assert (await load.load(Job(url, 60, connections=1, limit=2, accept=accept))).p50_ms > 50
+        assert (await load.load(Job(url, 60, connections=1, limit=10, accept=accept))).p50_ms > 20
 
 
 class Broken(upstream.Standin):
@@ -118,6 +119,17 @@ async def test_a_wrong_answer_ends_the_run(server: type[asyncio.Protocol], rate:
     async with serving(server) as url:
         with pytest.raises(load.Wrong):
             await load.load(Job(url, 60, rate=rate))
+
+
+@pytest.mark.asyncio
+async def test_streams_are_timed_from_their_upstream_to_their_client_and_back() -> None:
+    """With nobody between the two, so that what is measured is next to nothing."""
+    port = free_port()
+    job = StreamJob(f"http://127.0.0.1:{port}/mcp", ["one", "two"], os.getpid(), port, streams=60, events=5, aborts=3)
+    told = await streams.measured(job)
+    assert [len(took) for took in (told.event_ms, told.json_abort_ms, told.sse_abort_ms)] == [5, 3, 3]
+    assert all(0 < each < 1000 for each in (*told.event_ms, *told.json_abort_ms, *told.sse_abort_ms))
+    assert told.streams == 60
 
 
 def test_the_stand_in_knows_enough_of_the_protocol_for_a_client() -> None:
@@ -180,15 +192,15 @@ def test_what_is_wanted_is_told_beside_what_was_measured(closed: dict[str, list[
 
 
 @pytest.mark.parametrize(
-    ("streams", "reached"),
+    ("measured", "reached"),
     [
         (Streams([1], [200], [200], 10, 40), [True, True, True, None]),
         (Streams([1], [1, 201], [1, 201], 10, 40.1), [False, False, False, None]),
     ],
 )
-def test_the_worst_of_all_leavings_counts(streams: Streams, reached: list[bool | None]) -> None:
+def test_the_worst_of_all_leavings_counts(measured: Streams, reached: list[bool | None]) -> None:
     run = made()
-    run.streams = streams
+    run.streams = measured
     assert [goal.reached for goal in report.goals(run)] == reached
 
 
