@@ -45,7 +45,7 @@ bench: $(VENV)/.dev
 
 # The same for some seconds, of what is here. Tells figures and fails only when an answer is wrong.
 bench-report: $(VENV)/.dev
-	@$(BIN)/python -m bench.speed 8 --report --rounds 2
+	@$(BIN)/python -m bench.speed 6 --report --rounds 2
 
 # What the gateway is compared with, apart from the environment of the project: it brings more than the rest together.
 .venv-bench/.done: requirements-bench.txt | $(BIN)/python

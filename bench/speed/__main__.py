@@ -9,6 +9,7 @@ import argparse
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from bench.speed.contenders import KINDS, ORDER, STREAMING, assembled
@@ -24,6 +25,7 @@ RESULTS = ROOT / "bench" / "results"
 SHORT = ("upstream", "nginx", "bare", "gateway", "gateway-modern", "gateway-cold", "fastmcp", "django")
 AT_RATE = ("nginx", "bare", "gateway", "fastmcp", "django")
 REQUESTS = 200_000
+_BEGAN = time.monotonic()
 _WARM_UP = 1.2  # a round lasts a fifth longer than what counts of it
 
 
@@ -44,10 +46,12 @@ def main() -> None:
             _opened(stage, running, report, told.seconds * 0.3)
         if gateway is not None and (told.whole or told.report):
             count, aborts = (2000, 50) if told.whole else (200, 10)
+            _say(f"{count:,} streams")
             report.streams = streams(stage, gateway, count=count, events=aborts * 10, aborts=aborts)
         if told.whole:
             _say(f"{REQUESTS:,} requests, to see memory grow")
             report.growth = growth(stage, running["gateway"], REQUESTS, max(60, told.seconds))
+    _say("done")
     print(report.as_markdown())
     if told.whole:
         (RESULTS / "speed.md").write_text(f"# How fast the data plane is\n\n{report.as_markdown()}")
@@ -91,7 +95,7 @@ def _opened(stage: Stage, running: dict[str, Contender], report: Report, seconds
 
 
 def _say(text: str) -> None:
-    print(f"bench: {text}", file=sys.stderr, flush=True)
+    print(f"bench: {time.monotonic() - _BEGAN:5.1f} s: {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
