@@ -138,7 +138,7 @@ async def test_an_answer_that_does_not_wait_for_the_request_passes_and_the_next_
     """As an upstream with a smaller limit answers. What is left of the body goes where it belongs, or its connection ends."""
 
     async def conversation(connection: Connection) -> None:
-        takes_little(connection)
+        takes_little(connection, 100_000)
         while True:
             request = await connection.head()
             length = int(request.header("content-length") or 0)
