@@ -7,10 +7,12 @@ Knows bytes, headers and how long a client may keep us waiting for them; knows n
 import asyncio
 import enum
 import re
+import select
 from collections.abc import Callable
+from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mcp_routes.proxy.connected import LEAVING
 
@@ -26,6 +28,7 @@ MESSAGE_SECONDS = 75
 UNREAD_SECONDS = 60
 """For which a client may take nothing of what waits to be sent to it."""
 
+_WAITING_REQUESTS = 32  # on one connection, behind the one that is served; a single read may hold thousands
 _FRAMING_PER_BYTE = 8  # a chunk of one byte costs five to frame it
 _TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 5\r\n\r\n"
@@ -62,6 +65,7 @@ class GuardedHttp(HttpToolsProtocol):
     _waited_for = (Wait.US, 0)  # at the last check, and in which message
     _waits_since = 0.0
     _unsent = 0  # bytes, at the last check
+    _served: RequestResponseCycle | None = None  # the one in work, or the last that was
     _has_read = False  # so much since the last check that more was sent at once
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base class narrows it
@@ -73,6 +77,8 @@ class GuardedHttp(HttpToolsProtocol):
 
     def check(self, clock: float) -> None:
         """Ends the connection if its client has kept it waiting for too long. `clock` counts seconds, from wherever."""
+        if self.flow.read_paused and self._has_left():
+            return self.transport.abort()
         unsent = self.transport.get_write_buffer_size()
         wait = Wait.READER if unsent else self._wait()
         if (wait, self._messages) != self._waited_for or unsent < self._unsent or self._has_read:  # it did something
@@ -90,6 +96,28 @@ class GuardedHttp(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             return Wait.US
         return Wait.HEAD if not self._is_whole or not self._messages else Wait.NEXT
+
+    def _has_left(self) -> bool:
+        """Whether the client closed its end: what is not read from cannot tell of it by itself."""
+        if not hasattr(select, "POLLRDHUP"):  # Linux has it
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        served = self._served
+        if served is not None and served is not self.cycle and not served.response_complete:
+            served.disconnected = True  # uvicorn tells the latest request only, also where that waits behind another
+            served.message_event.set()
+        super().connection_lost(exc)
+        self._is_lost = True
+        if self._tell is not None:
+            self._tell()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _patience(self, wait: Wait) -> float:
         limits = {Wait.HEAD: HEAD_SECONDS, Wait.BODY: MESSAGE_SECONDS, Wait.READER: UNREAD_SECONDS}
@@ -151,6 +179,8 @@ class GuardedHttp(HttpToolsProtocol):
         # The parser takes what calls itself 2.0 for 1.1, and chunks in 1.0, where nobody before us has read them (RFC 9112 §6.1).
         if version not in ("1.0", "1.1") or (version == "1.0" and any(name == b"transfer-encoding" for name, _ in self.headers)):
             raise ValueError(version)
+        if len(self.pipeline) >= _WAITING_REQUESTS:
+            raise ValueError("too many requests in a row")
         self._upgrade_offered = self.parser.should_upgrade()
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
@@ -163,12 +193,6 @@ class GuardedHttp(HttpToolsProtocol):
         self._tell = tell
         if tell is not None and self._is_lost:
             tell()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._is_lost = True
-        if self._tell is not None:
-            self._tell()
 
     def on_body(self, body: bytes) -> None:
         self._framing -= len(body)
@@ -202,8 +226,10 @@ class GuardedHttp(HttpToolsProtocol):
             self.data_received(rest)
 
     def _refuse(self, sentence: str) -> None:
-        """A 400 and the end of the connection; only the end where an answer has begun."""
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.close()
-        else:
+        """A 400 and the end of the connection; only the end where it would be taken for the answer to an earlier request, or part of it."""
+        is_of_the_latest = self._head_is_read and not self._is_whole
+        answered = self.cycle is None or self.cycle.response_complete or (is_of_the_latest and not self.cycle.response_started)
+        if answered and not self.pipeline:
             self.send_400_response(sentence)
+        else:
+            self.transport.close()

@@ -81,12 +81,9 @@ class GatewayServer(uvicorn.Server):
 
     async def _go_round(self) -> None:
         """Looks at every connection, and tells gunicorn that this process lives: uvicorn no longer does once it stops."""
-        clock = before = time.monotonic()
         while True:
             await asyncio.sleep(ROUND_SECONDS)
-            now = time.monotonic()
-            clock += min(now - before, 2 * ROUND_SECONDS)  # a process that was held up has not read what clients sent in the meantime
-            before = now
+            clock = time.monotonic()
             for connection in tuple(self.server_state.connections):
                 cast(GuardedHttp, connection).check(clock)
             if self.should_exit and self.config.callback_notify is not None:

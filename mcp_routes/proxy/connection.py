@@ -146,7 +146,10 @@ class Connection(asyncio.Protocol):
         self._framing = self._body = self._head = 0
         self._keep = self._heard = False
         self._answer = Answer(self)
-        self._transport.write(request)
+        if self._transport.is_closing():  # since it was made or taken: no call of the loop tells of it again
+            self._answer.break_off(BrokenOff("the connection was over before it was used", may_be_repeated=self._served))
+        else:
+            self._transport.write(request)
         return self._answer
 
     def release(self, answer: Answer) -> None:
