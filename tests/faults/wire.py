@@ -113,10 +113,14 @@ async def upstream(
         server.close()
         for task in busy:
             task.cancel()
-        for outcome_of_task in await asyncio.gather(*busy, return_exceptions=True):
-            if isinstance(outcome_of_task, Exception):
-                raise outcome_of_task
+        ends = await asyncio.gather(*busy, return_exceptions=True)
+        for connection in connections:
+            connection.writer.transport.abort()  # what nobody reads would keep it open
+        await asyncio.sleep(0)  # a turn of the event loop, in which that is done
         await server.wait_closed()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
 
 async def outcome(served: Served, token: str = "alice", path: str = "/mcp/told", **headers: str) -> int:
