@@ -27,27 +27,28 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 class LineFormatter(logging.Formatter):
     """A record is one line, its control characters escaped; a traceback's lines follow, indented so that none passes for a record."""
 
-    _second = 0
-    _stamp = ""
+    _stamp = (0, "")  # the latest second that was written, and how
 
     def format(self, record: logging.LogRecord) -> str:
+        if isinstance(record, Line):
+            return _escaped(f"{self.formatTime(record)} INFO {record.name} {record.msg}")
         if record.exc_text is not None:
             record = copy.copy(record)
             record.exc_text = None  # it is what another handler's formatter made of it
         return super().format(record)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the library's name)
-        line = super().formatMessage(record)
-        return line if line.isprintable() else line.translate(_ESCAPED)
+        return _escaped(super().formatMessage(record))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         """As the library's, whose half of the work is the same for all lines of one second."""
         if datefmt is not None:
             return super().formatTime(record, datefmt)
-        if int(record.created) != self._second:
-            self._second = int(record.created)
-            self._stamp = time.strftime(self.default_time_format, self.converter(record.created))
-        return f"{self._stamp},{int(record.msecs):03d}"
+        second, stamp = self._stamp
+        if int(record.created) != second:
+            stamp = time.strftime(self.default_time_format, self.converter(record.created))
+            self._stamp = (int(record.created), stamp)
+        return f"{stamp},{int(record.msecs):03d}"
 
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802
         return _indented(super().formatException(ei))
@@ -98,6 +99,10 @@ class Line(logging.LogRecord):
 
     def getMessage(self) -> str:  # noqa: N802  (the library's name)
         return self.msg
+
+
+def _escaped(line: str) -> str:
+    return line if line.isprintable() else line.translate(_ESCAPED)
 
 
 def _indented(text: str) -> str:
