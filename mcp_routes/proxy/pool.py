@@ -54,6 +54,7 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[tuple[str, int, bool], list[tuple[float, Connection]]] = {}
         self._tls = ssl.create_default_context()
+        self._tls.set_alpn_protocols(["http/1.1"])
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
