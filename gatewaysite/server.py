@@ -5,6 +5,7 @@ Knows connections, tasks and seconds; what streams and calls are, the applicatio
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import cast
 import uvicorn
 
 from gatewaysite.protocol import GuardedHttp
+
+log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 1.0
 """Between two looks at every open connection: one timer a process instead of one or more a request."""
@@ -85,7 +88,10 @@ class GatewayServer(uvicorn.Server):
             await asyncio.sleep(ROUND_SECONDS)
             clock = time.monotonic()
             for connection in tuple(self.server_state.connections):
-                cast(GuardedHttp, connection).check(clock)
+                try:
+                    cast(GuardedHttp, connection).check(clock)
+                except Exception:  # one that is just going must not keep the others from being looked at, for ever
+                    log.exception("a connection could not be looked at")
             if self.should_exit and self.config.callback_notify is not None:
                 await self.config.callback_notify()
 

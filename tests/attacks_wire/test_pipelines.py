@@ -10,12 +10,18 @@ from typing import Any
 
 import pytest
 
+from gatewaysite import server
 from tests.support.processes import PATIENCE
 from tests.support.server import answer, on_uvloop, serving
 
 GET = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CHUNKED = b"POST /%s HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 GARBAGE = b"\0\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ROUND_SECONDS", 0.02)
 
 
 class Application:

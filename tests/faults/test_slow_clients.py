@@ -223,6 +223,16 @@ async def test_a_slow_reader_is_not_given_up(path: bytes) -> None:
         assert not application.left.is_set()
 
 
+@on_uvloop
+async def test_a_connection_that_cannot_be_looked_at_does_not_shield_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(Application()) as running, connected(running):
+        await running.until_connected(1)
+        vars(next(iter(running.server.server_state.connections)))["check"] = lambda _: 1 / 0
+        async with connected(running) as (reader, _):
+            assert await rest(reader) == b""
+    assert "could not be looked at" in caplog.text
+
+
 class FullTransport:
     """Holds the same number of bytes whenever somebody looks: as much is read as is written."""
 

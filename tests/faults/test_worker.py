@@ -131,7 +131,7 @@ async def test_a_stopping_server_ends_lasting_streams_and_lets_calls_finish(
                 await received.closed_by_gateway()
             await whole(idle_reader)
             idle_writer.close()
-            assert not listens(stopping.port)
+            await asyncio.to_thread(until, lambda: not listens(stopping.port), "it still listens")
             tool.chunk(EVENT)
             assert await streamed.chunk() == EVENT
             await pong(held)
