@@ -122,11 +122,12 @@ def _facts(report: Report) -> str:
 
 
 def _closed(kind: str, rows: dict[str, list[Round]]) -> str:
-    base = rows.get("bare") or next(iter(rows.values()))
-    count = len(base)
+    named = "bare" if "bare" in rows else next(iter(rows))
+    base, count = rows[named], len(rows[named])
+    beside = "the bare pass-through" if named == "bare" else LABELS[named]
     lines = [
         f"## {kind}: as fast as answers come\n\n{count} rounds in turns; medians, and the ratio's least and greatest.\n",
-        "| contender | requests/s | p50 ms | p99 ms | CPU ms a request | load busy | to the bare pass-through |",
+        f"| contender | requests/s | p50 ms | p99 ms | CPU ms a request | load busy | to {beside} |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, own in rows.items():

@@ -61,13 +61,12 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
-    """An upstream and a database until the block ends."""
-    with features_upstream(folder) as upstream, databases.fresh(folder) as url:
+def installation(folder: Path, migrated: str) -> Iterator[Installation]:
+    """An upstream and a database (a copy of a migrated one) until the block ends."""
+    with features_upstream(folder) as upstream, databases.fresh(folder, migrated) as url:
         keys = {"SECRET_KEY": secrets.token_urlsafe(50), "TOKEN_ENCRYPTION_KEYS": Fernet.generate_key().decode()}
         settings = {"DEBUG": "true", "GATEWAY_ORIGIN": "", **keys}
         environment = configuration(url, 9000, **settings)
-        manage(environment, "migrate", "--verbosity", "0")
         told = f"ORIGIN, PATHS = {upstream!r}, {PATHS!r}\n"
         seeded = manage(environment, "shell", "-v0", "-c", told + _SEED)
         yield Installation(upstream, url, settings, json.loads(seeded.splitlines()[-1]))
@@ -208,17 +207,16 @@ async def last_of(answer: Answer) -> Any:
     return said[-1]
 
 
-async def one_at_each_worker(served: Served, enough: int = 1) -> list[list[Connection]]:
-    """Idle connections, so many at each worker of the gateway."""
+async def one_at_each_worker(served: Served) -> list[Connection]:
+    """Idle connections, one at each of the gateway's two workers."""
     workers = children(served.gateway.process.pid)
     assert len(workers) == 2
-    held: dict[int, list[Connection]] = {worker: [] for worker in workers}
+    held: dict[int, Connection] = {}
     async with asyncio.timeout(PATIENCE):
-        while any(len(connections) < enough for connections in held.values()):
-            opened = [await connect(served) for _ in range(4)]
-            for connection in opened:
+        while len(held) < len(workers):
+            for connection in [await connect(served) for _ in range(4)]:
                 port = connection[1].get_extra_info("sockname")[1]
-                held[await asyncio.to_thread(_accepted_by, workers, served.port, port)].append(connection)
+                held[await asyncio.to_thread(_accepted_by, workers, served.port, port)] = connection
     return list(held.values())
 
 

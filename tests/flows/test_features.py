@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -48,14 +49,14 @@ both_eras = pytest.mark.parametrize("era", ERAS)
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("installation")) as made:
+def installed(workshop: Path, migrated_database: str) -> Iterator[Installation]:
+    with installation(workshop, migrated_database) as made:
         yield made
 
 
 @pytest.fixture(scope="module", params=["runserver", "gunicorn"])
-def served(request: pytest.FixtureRequest, installed: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served_by(request.param, installed, tmp_path_factory.mktemp(request.param)) as running:
+def served(request: pytest.FixtureRequest, installed: Installation, workshop: Path) -> Iterator[Served]:
+    with served_by(request.param, installed, workshop) as running:
         yield running
 
 
@@ -346,7 +347,7 @@ gunicorn_alone = pytest.mark.parametrize("served", ["gunicorn"], indirect=True)
 
 @gunicorn_alone
 async def test_a_question_from_one_worker_is_answered_at_the_other(served: Served) -> None:
-    (here, *_), (there, *_) = await one_at_each_worker(served)
+    here, there = await one_at_each_worker(served)
     raw = Raw(served)
     await raw.initialize(on=here)
     asking = await raw.ask("tools/call", here, name="ask", arguments={"what": "elicitation"})
@@ -361,7 +362,7 @@ async def test_a_question_from_one_worker_is_answered_at_the_other(served: Serve
 @gunicorn_alone
 async def test_a_call_that_was_begun_at_one_worker_is_finished_at_the_other(served: Served) -> None:
     """MCP 2026-07-28, Multi Round-Trip Requests: nothing of the first round is kept between client and server."""
-    (here, *_), (there, *_) = await one_at_each_worker(served)
+    here, there = await one_at_each_worker(served)
     raw = Raw(served)
     raw.session = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "ask"}
     named = {"protocolVersion": "2026-07-28", "clientCapabilities": {"elicitation": {}}}
@@ -375,7 +376,7 @@ async def test_a_call_that_was_begun_at_one_worker_is_finished_at_the_other(serv
 
 @gunicorn_alone
 async def test_the_get_stream_at_one_worker_tells_what_was_caused_at_the_other(served: Served) -> None:
-    (here, *_), (there, *_) = await one_at_each_worker(served)
+    here, there = await one_at_each_worker(served)
     raw = Raw(served)
     await raw.initialize()
     listening = await raw.http("GET", on=here)
