@@ -62,7 +62,9 @@ CEILINGS = {
     "register": Length(13, 60, 12),
     "authorize": Length(23, 86, 10),
     "token": Length(17, 72, 14),
-    "call": Length(12, 60, 8),  # with the list of open exchanges, by which a revocation cuts them
+    # With the list of open exchanges, by which a revocation cuts them, and with the client towards upstreams: 3 files and 28 functions of
+    # ours where a library's were not counted.
+    "call": Length(15, 93, 11),
 }
 """What the walks measured when they were last changed. Lower them with every walk that gets shorter; a longer one needs a reason here."""
 

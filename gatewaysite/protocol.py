@@ -14,7 +14,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mcp_routes.proxy.connected import LEAVING
+from mcp_routes.proxy.wanted import LEAVING
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of request line and headers, and of what frames a body or trails it. Clients of the gateway send a few hundred bytes."""

@@ -11,9 +11,9 @@ import msgspec
 
 from mcp_routes import snapshot
 from mcp_routes.models.route import SLUG
-from mcp_routes.proxy import connected, headers, messages, refusals, relay, revisions, sessions, streams, upstream
+from mcp_routes.proxy import headers, messages, refusals, relay, revisions, sessions, streams, upstream, wanted
+from mcp_routes.proxy.deadlines import within
 from mcp_routes.proxy.headers import Receive, Scope, Send
-from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.refusals import Refusal, challenge, refuse
 from oauthgw import principals
 from oauthgw.guard import origin
@@ -82,7 +82,7 @@ async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         return await refuse(send, admitted)
     lasting = revisions.is_lasting(scope["method"], admitted.asked.body)
     with streams.under_way(admitted.principal, admitted.route, lasting=lasting) as exchange:
-        cut = await connected.while_connected(scope, receive, _exchange(scope, admitted, send), exchange.cut)
+        cut = await wanted.while_wanted(scope, receive, _exchange(scope, admitted, send), exchange.cut)
     if cut is not None:
         await _tell_of_cut(scope, admitted, cut, answer)
 

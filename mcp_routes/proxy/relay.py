@@ -8,8 +8,8 @@ import contextlib
 
 from mcp_routes.proxy import messages
 from mcp_routes.proxy.connection import Answer, BrokenOff
+from mcp_routes.proxy.deadlines import within
 from mcp_routes.proxy.headers import Answered, Send
-from mcp_routes.proxy.limits import within
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, log
 from mcp_routes.proxy.upstream import UpstreamFault
 from oauthgw.guard.conf import gateway

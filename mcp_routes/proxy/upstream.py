@@ -6,7 +6,7 @@ Knows the route's address and timeouts; which headers pass is decided before, wh
 from collections.abc import Sequence
 
 from mcp_routes.proxy.connection import Answer, BrokenOff, Connection
-from mcp_routes.proxy.limits import within
+from mcp_routes.proxy.deadlines import within
 from mcp_routes.proxy.pool import Address, Pool, address
 from mcp_routes.proxy.refusals import UPSTREAM_FAULT, UPSTREAM_SILENT, Refusal
 from mcp_routes.snapshot import Route

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mcp_routes.proxy import headers, limits, relay
+from mcp_routes.proxy import deadlines, headers, relay
 from mcp_routes.proxy.connection import Answer
 from mcp_routes.proxy.pool import Pool, address
 
@@ -20,7 +20,7 @@ PATIENCE = 10.0
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "KEEP_ALIVE_SECONDS", 0.02)
-    monkeypatch.setattr(limits, "ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(deadlines, "ROUND_SECONDS", 0.01)
 
 
 async def relayed(behaviour: Callable[[asyncio.StreamWriter, "asyncio.Queue[bytes]"], Awaitable[None]]) -> list[bytes]:

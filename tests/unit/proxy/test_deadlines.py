@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from mcp_routes.proxy import limits
-from mcp_routes.proxy.limits import within
+from mcp_routes.proxy import deadlines
+from mcp_routes.proxy.deadlines import within
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.asyncio
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert limits.ROUND_SECONDS <= 0.25
-    monkeypatch.setattr(limits, "ROUND_SECONDS", 0.01)
+    assert deadlines.ROUND_SECONDS <= 0.25
+    monkeypatch.setattr(deadlines, "ROUND_SECONDS", 0.01)
 
 
 async def test_what_takes_too_long_is_a_timeout() -> None:
@@ -49,7 +49,7 @@ async def test_who_is_cancelled_by_somebody_else_stays_cancelled() -> None:
         begun.clear()
         running = asyncio.ensure_future(limited(seconds))
         await begun.wait()
-        for open_one in tuple(limits._rounds.open):
+        for open_one in tuple(deadlines._rounds.open):
             open_one.judge(float("inf") if seconds == 0 else 0)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -59,4 +59,4 @@ async def test_who_is_cancelled_by_somebody_else_stays_cancelled() -> None:
 async def test_an_error_inside_stays_itself() -> None:
     with pytest.raises(KeyError), within(PATIENCE):
         raise KeyError
-    assert not limits._rounds.open
+    assert not deadlines._rounds.open

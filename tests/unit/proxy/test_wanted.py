@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from mcp_routes.proxy import connected, refusals
+from mcp_routes.proxy import refusals, wanted
 from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
@@ -22,7 +22,7 @@ class Run:
         self.cut: asyncio.Future[refusals.Refusal] = asyncio.get_running_loop().create_future()
         self._left = asyncio.Event()
         self._tell: Any = None
-        self.scope: dict[str, Any] = {connected.LEAVING: self._leaving} if server_tells else {}
+        self.scope: dict[str, Any] = {wanted.LEAVING: self._leaving} if server_tells else {}
 
     def leave(self) -> None:
         """The client does."""
@@ -40,7 +40,7 @@ class Run:
 
     async def run(self) -> Any:
         async with asyncio.timeout(PATIENCE):
-            return await connected.while_connected(self.scope, self._receive, self.exchange(), self.cut)
+            return await wanted.while_wanted(self.scope, self._receive, self.exchange(), self.cut)
 
     def _leaving(self, tell: Any) -> None:
         self._tell = tell

@@ -21,7 +21,7 @@ A server without it is asked by a task that waits in `receive()`, which costs mo
 """
 
 
-async def while_connected(
+async def while_wanted(
     scope: Scope, receive: Receive, exchange: Coroutine[Any, Any, None], cut: "asyncio.Future[Refusal]"
 ) -> "Refusal | None":
     """Runs an exchange until it ends, the client leaves or it is cut; what it was cut for, if it was."""
