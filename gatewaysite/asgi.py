@@ -7,7 +7,6 @@ log line. Knows paths; knows nothing of what is behind them. Importing it refuse
 import asyncio
 import logging
 import os
-import secrets
 import time
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -136,7 +135,7 @@ class _Seen:
     """What the log line of a request needs: seen from outside, whatever answers it."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.request_id = secrets.token_hex(8)
+        self.request_id = os.urandom(8).hex()
         self.peer: str = scope["client"][0] if scope.get("client") else ""
         forwarded = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
         self.address = origin.client_address(self.peer, forwarded)

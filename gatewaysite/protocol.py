@@ -9,11 +9,13 @@ import enum
 import re
 import select
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from gatewaysite.cycle import Cycle
 from mcp_routes.proxy.wanted import LEAVING
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -167,8 +169,12 @@ class GuardedHttp(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._head_is_read:
-            super().on_header(name, value)
+        if self._head_is_read:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._framing = self._body = 0
@@ -185,8 +191,38 @@ class GuardedHttp(HttpToolsProtocol):
         absolute = _ABSOLUTE_FORM.match(self.url)
         if absolute is not None:  # RFC 9112 §3.2.2: the Host header does not count then
             self.headers[:] = [(b"host", absolute[1]), *(header for header in self.headers if header[0] != b"host")]
-        self.scope[LEAVING] = self._when_lost  # type: ignore[literal-required]  # a scope may hold keys of the server's own
-        super().on_headers_complete()
+        self._begin(version)
+
+    def _begin(self, version: str) -> None:
+        """Starts the request whose head is read, or has it wait for those before it."""
+        target = httptools.parse_url(self.url)
+        path = target.path.decode("ascii")
+        scope = cast("dict[str, Any]", self.scope)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = target.path
+        scope["query_string"] = target.query or b""
+        scope[LEAVING] = self._when_lost
+        earlier = self.cycle
+        self.cycle = Cycle(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,
+            self.server_state.default_headers,
+            asyncio.Event(),
+            self.expect_100_continue,
+            version == "1.1" and self.parser.should_keep_alive(),
+            self.on_response_complete,
+        )
+        if earlier is None or earlier.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def _when_lost(self, tell: Callable[[], None] | None) -> None:
         """Has this called once the connection is lost; at once, where it already is. One request of a connection runs at a time."""

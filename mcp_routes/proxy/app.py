@@ -159,7 +159,7 @@ async def _tell_of_cut(scope: Scope, call: Call, why: Refusal, answer: headers.S
         return
     if why is refusals.INVALID_TOKEN:
         why = challenge(why, _metadata_url(scope, call.route))
-    await refuse(answer, why.answering(call.asked.body), reason="access ended while the upstream was working")
+    await refuse(answer, why.answering(call.asked.body), reason=f"ended while the upstream was working: {why.sentence}")
 
 
 async def _exchange(scope: Scope, call: Call, send: Send) -> None:

@@ -123,6 +123,8 @@ async def _pass_events(answer: Answer, passed: Headers, send: Send) -> None:
     if not any(name == b"cache-control" for name, _ in passed):
         passed.append((b"cache-control", b"no-cache, no-transform"))
     await _start(send, answer.status, passed)
+    if not answer.has_more:  # the head leaves with the first piece of the body, and here none is in sight
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
     chunk: bytes | None = b""
     tail = b""
     try:
