@@ -6,6 +6,7 @@ A middleware, because any page may be the first to notice. Machines get their ow
 import logging
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
@@ -37,6 +38,7 @@ class TellOfOutage:
             return None
         log.error("the database did not answer at %s: %s", request.path, type(exception).__name__)
         forget_lost_connections()
+        request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)  # who is signed in would be asked twice more, for five seconds each
         response = show(request, _PROBLEM)
         response["Retry-After"] = "5"
         return response
