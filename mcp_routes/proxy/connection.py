@@ -14,7 +14,7 @@ MAX_HEAD_BYTES = 64 * 1024
 """Of an answer's status line and headers, interim answers included, and of what frames its body or trails it."""
 
 _FRAMING_PER_BYTE = 8  # a chunk of one byte costs five to frame it
-_HELD_BYTES = 128 * 1024  # of a body that nobody has taken yet; beyond that the upstream waits
+_HELD_BYTES = 128 * 1024  # of a body that nobody has taken yet
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -33,7 +33,7 @@ class BrokenOff(Exception):
 class Answer:
     """The answer to one request, as it comes in. `headers` have names in lower case; `length` is None where the head names none."""
 
-    __slots__ = ("_broken", "_connection", "_held", "_pieces", "_waiter", "ends_with_connection", "headers", "is_whole", "length", "status")
+    __slots__ = ("_connection", "_waiter", "broken", "ends_with_connection", "headers", "held", "is_whole", "length", "pieces", "status")
 
     def __init__(self, connection: "Connection") -> None:
         self.status = 0  # until the head is here
@@ -41,10 +41,10 @@ class Answer:
         self.length: int | None = None
         self.ends_with_connection = False
         self.is_whole = False
+        self.pieces: list[bytes] = []  # of the body, not yet taken
+        self.held = 0  # bytes of them
+        self.broken: BrokenOff | None = None
         self._connection = connection
-        self._pieces: list[bytes] = []
-        self._held = 0
-        self._broken: BrokenOff | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     async def head(self) -> None:
@@ -54,79 +54,66 @@ class Answer:
 
     async def read(self) -> bytes:
         """The next bytes of the body, empty at its end. Raises BrokenOff, after all that came before the break was read."""
-        while not self._pieces and not self.is_whole:
+        while not self.pieces and not self.is_whole:
             await self._more()
-        return self._take()
+        return self.take()
 
     async def whole(self) -> bytes:
         """The body, once all of it is here: for one whose `length` is known to be small. Raises BrokenOff."""
         while not self.is_whole:
             await self._more()
-        return self._take()
+        return self.take()
+
+    def take(self) -> bytes:
+        """What is here of the body and was not taken yet."""
+        pieces = self.pieces
+        if not pieces:
+            return b""
+        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self.pieces = []
+        if self.held > _HELD_BYTES:
+            self._connection.resume()
+        self.held = 0
+        return taken
 
     @property
     def has_more(self) -> bool:
         """Whether something can be read without waiting."""
-        return bool(self._pieces) or self.is_whole
+        return bool(self.pieces) or self.is_whole
 
     @property
     def is_read(self) -> bool:
         """Whether the body is whole and all of it was taken."""
-        return self.is_whole and not self._pieces
+        return self.is_whole and not self.pieces
 
     def close(self) -> None:
         """Ends it: the connection is used again where the answer came to its proper end, and closed where it did not."""
         self._connection.release(self)
 
-    async def _more(self) -> None:
-        """Until anything has changed."""
-        if self._broken is not None:
-            raise self._broken
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
-
-    def _take(self) -> bytes:
-        pieces = self._pieces
-        if not pieces:
-            return b""
-        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = []
-        if self._held > _HELD_BYTES:
-            self._connection.resume()
-        self._held = 0
-        return taken
-
-    # What the connection tells
-
-    def begin(self, status: int, headers: RawHeaders, length: int | None, ends_with_connection: bool) -> None:
-        self.status, self.headers, self.length, self.ends_with_connection = status, headers, length, ends_with_connection
-        self._wake()
-
-    def add(self, piece: bytes) -> bool:
-        """Takes a piece of the body; whether the upstream may send on."""
-        self._pieces.append(piece)
-        self._held += len(piece)
-        self._wake()
-        return self._held <= _HELD_BYTES
-
-    def end(self) -> None:
-        self.is_whole = True
-        self._wake()
-
     def break_off(self, broken: BrokenOff) -> None:
-        if not self.is_whole and self._broken is None:
-            self._broken = broken
-            self._wake()
+        """Nothing more will come, unless all of it is here. Called by its connection."""
+        if not self.is_whole and self.broken is None:
+            self.broken = broken
+            self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Something has changed. Called by its connection."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    async def _more(self) -> None:
+        """Until anything has changed."""
+        if self.broken is not None:
+            raise self.broken
+        self._waiter = self._connection.loop.create_future()
+        await self._waiter
 
 
 class Connection(asyncio.Protocol):
     """One connection; one request at a time. `give_back` is called with it when it may be used for another."""
 
     def __init__(self, give_back: Callable[["Connection"], None]) -> None:
+        self.loop = asyncio.get_running_loop()
         self._give_back = give_back
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
@@ -145,19 +132,19 @@ class Connection(asyncio.Protocol):
         """Sends a request, head and body, and gives its answer, of which nothing is there yet."""
         self._framing = self._body = self._head = 0
         self._keep = self._heard = False
-        self._answer = Answer(self)
+        answer = self._answer = Answer(self)
         if self._transport.is_closing():  # since it was made or taken: no call of the loop tells of it again
-            self._answer.break_off(BrokenOff("the connection was over before it was used", may_be_repeated=self._served))
+            answer.break_off(BrokenOff("the connection was over before it was used", may_be_repeated=self._served))
         else:
             self._transport.write(request)
-        return self._answer
+        return answer
 
     def release(self, answer: Answer) -> None:
         """The answer is done with. A connection with anything left to read or to write is closed."""
         if self._answer is not answer:
             return
         self._answer = None
-        if self._keep and answer.is_read and not self.is_closing() and not self._transport.get_write_buffer_size():
+        if self._keep and answer.is_read and not self._transport.is_closing() and not self._transport.get_write_buffer_size():
             self._served = True
             self._give_back(self)
         else:
@@ -181,7 +168,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.is_whole:  # nobody asked: it must never pass for the answer to the next request
+        answer = self._answer
+        if answer is None or answer.is_whole:  # nobody asked: it must never pass for the answer to the next request
             self._keep = False
             return self.close()
         self._heard = True
@@ -193,14 +181,16 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             return self._break_off(f"not HTTP ({error.__context__ or error})")
         if self._framing > MAX_HEAD_BYTES + _FRAMING_PER_BYTE * self._body:
-            self._break_off("its headers do not end")
+            return self._break_off("its headers do not end")
+        answer.wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         answer = self._answer
         if answer is None:
             return
         if answer.ends_with_connection and error is None:
-            return answer.end()
+            answer.is_whole = True
+            return answer.wake()
         why = "it closed the connection" if error is None else f"the connection broke ({type(error).__name__})"
         answer.break_off(BrokenOff(why, may_be_repeated=self._served and not self._heard))
 
@@ -208,6 +198,7 @@ class Connection(asyncio.Protocol):
         self._keep = False
         if self._answer is not None:
             self._answer.break_off(BrokenOff(why))
+            self._answer.wake()
         self.close()
 
     # httptools
@@ -218,13 +209,13 @@ class Connection(asyncio.Protocol):
         if self._answer is None or self._answer.is_whole:
             self._keep = False  # bytes after the end
 
+    def on_status(self, reason: bytes) -> None:
+        self._head += len(reason)
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_trailers:
             self._head += len(name) + len(value)
             self._headers.append((name.lower(), value))
-
-    def on_status(self, reason: bytes) -> None:
-        self._head += len(reason)
 
     def on_headers_complete(self) -> None:
         self._in_trailers = True
@@ -237,22 +228,26 @@ class Connection(asyncio.Protocol):
         if self._is_interim:
             return
         self._framing = 0
-        length, ends_with_connection = _framed(self._headers, self._parser.get_http_version())
-        answer.begin(status, self._headers, length, ends_with_connection and status not in (204, 304))
+        answer.length, ends_with_connection = _framed(self._headers, self._parser.get_http_version())
+        answer.ends_with_connection = ends_with_connection and status not in (204, 304)
+        answer.headers, answer.status = self._headers, status
 
     def on_body(self, body: bytes) -> None:
-        if self._answer is None or self._answer.is_whole:
+        answer = self._answer
+        if answer is None or answer.is_whole:
             return
         self._framing -= len(body)
         self._body += len(body)
-        if not self._answer.add(body):
+        answer.pieces.append(body)
+        answer.held += len(body)
+        if answer.held > _HELD_BYTES:  # the upstream waits
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._answer is None or self._answer.is_whole or self._is_interim:
             return
         self._keep = self._parser.should_keep_alive()
-        self._answer.end()
+        self._answer.is_whole = True
 
 
 def _framed(headers: RawHeaders, version: str) -> tuple[int | None, bool]:

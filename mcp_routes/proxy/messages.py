@@ -76,9 +76,12 @@ def read(body: bytes) -> Body:
     """Reads a posted body. Raises Unreadable."""
     try:
         body.decode()  # fields that are skipped below would not be checked for valid UTF-8
-        request = _read_request(body)
-        if request is not None:
-            return Body((request,), is_batch=False)
+        try:
+            request = _request.decode(body)
+        except msgspec.ValidationError:
+            pass
+        else:
+            return Body((_with_params(request.method, _id(bytes(request.id)), request.params),), is_batch=False)
         is_batch = body.lstrip(b" \t\r\n")[:1] == b"["
         envelopes = _batch.decode(body) if is_batch else [_one.decode(body)]
         messages = tuple(_posted(envelope) for envelope in envelopes)
@@ -90,15 +93,6 @@ def read(body: bytes) -> Body:
     if not messages:
         raise Unreadable(NOT_JSON_RPC)
     return Body(messages, is_batch)
-
-
-def _read_request(body: bytes) -> Posted | None:
-    """A request with parameters by name; None for anything else."""
-    try:
-        request = _request.decode(body)
-    except msgspec.ValidationError:
-        return None
-    return _with_params(request.method, _id(bytes(request.id)), request.params)
 
 
 def _id(raw: bytes) -> bytes:
@@ -119,8 +113,15 @@ def _posted(envelope: _Envelope) -> Posted:
 
 
 def _with_params(method: str, message_id: bytes | None, params: _Params) -> Posted:
-    version = params.meta.get(VERSION_KEY) if isinstance(params.meta, dict) else None
-    return Posted(method, message_id, _string(params.name), _string(params.uri), _string(version))
+    name, uri, meta = params.name, params.uri, params.meta
+    version = meta.get(VERSION_KEY) if isinstance(meta, dict) else None
+    return Posted(
+        method,
+        message_id,
+        name if isinstance(name, str) else None,
+        uri if isinstance(uri, str) else None,
+        version if isinstance(version, str) else None,
+    )
 
 
 def _read_params(raw: bytes) -> _Params:
@@ -128,10 +129,6 @@ def _read_params(raw: bytes) -> _Params:
         return _params.decode(raw) if raw else _Params()
     except msgspec.ValidationError:  # an array or a scalar: it has no such fields, and the upstream may judge it
         return _Params()
-
-
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def error(body: Body, code: int, sentence: str, request_id: str) -> bytes:
