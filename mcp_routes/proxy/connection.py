@@ -5,6 +5,7 @@ Knows bytes and framing; knows nothing of MCP, routes or what an answer means. S
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -170,6 +171,15 @@ class Connection(asyncio.Protocol):
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
+
+    def is_silent(self) -> bool:
+        """Whether nothing waits to be read, neither the end nor an answer that nobody asked for.
+
+        A busy event loop reads late: what came meanwhile would pass for the answer to the next request.
+        """
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """At once: what was not sent yet is not wanted any more."""

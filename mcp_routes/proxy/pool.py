@@ -64,7 +64,7 @@ class Pool:
         idle = self._idle.get(key)
         while idle:  # the one used last, so that those not needed any more grow old
             since, connection = idle.pop()
-            if not connection.is_closing() and time.monotonic() - since < IDLE_SECONDS:
+            if not connection.is_closing() and time.monotonic() - since < IDLE_SECONDS and connection.is_silent():
                 return connection
             connection.close()
         return await self.new_connection(to)
