@@ -5,6 +5,7 @@ Knows bytes and framing; knows nothing of MCP, routes or what an answer means. S
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -15,6 +16,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 _FRAMING_PER_BYTE = 8  # a chunk of one byte costs five to frame it
 _HELD_BYTES = 128 * 1024  # of a body that nobody has taken yet
+_SENT_AT_ONCE_BYTES = 16 * 1024  # of a request; as much as any system takes for a connection on which nothing else is under way
 
 RawHeaders = list[tuple[bytes, bytes]]
 
@@ -127,12 +129,15 @@ class Connection(asyncio.Protocol):
         self._heard = False  # a byte of the present answer
         self._keep = False  # the present answer ended properly, and said nothing against another
         self._served = False  # an answer before this one
+        self._may_be_unsent = False  # the end of the present request, unseen
 
     def ask(self, request: bytes) -> Answer:
         """Sends a request, head and body, and gives its answer, of which nothing is there yet."""
         self._framing = self._body = self._head = 0
         self._keep = self._heard = False
         answer = self._answer = Answer(self)
+        # Within TLS the transport tells only of what is not encrypted yet, which is nothing.
+        self._may_be_unsent = len(request) > _SENT_AT_ONCE_BYTES and self._transport.get_extra_info("sslcontext") is not None
         if self._transport.is_closing():  # since it was made or taken: no call of the loop tells of it again
             answer.break_off(BrokenOff("the connection was over before it was used", may_be_repeated=self._served))
         else:
@@ -144,7 +149,8 @@ class Connection(asyncio.Protocol):
         if self._answer is not answer:
             return
         self._answer = None
-        if self._keep and answer.is_read and not self._transport.is_closing() and not self._transport.get_write_buffer_size():
+        is_sent = not self._may_be_unsent and not self._transport.get_write_buffer_size()
+        if self._keep and answer.is_read and is_sent and not self._transport.is_closing():
             self._served = True
             self._give_back(self)
         else:
@@ -157,6 +163,15 @@ class Connection(asyncio.Protocol):
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
+
+    def is_silent(self) -> bool:
+        """Whether nothing waits to be read, neither the end nor an answer that nobody asked for.
+
+        A busy event loop reads late: what came meanwhile would pass for the answer to the next request.
+        """
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """At once: what was not sent yet is not wanted any more."""

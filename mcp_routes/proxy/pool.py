@@ -64,7 +64,7 @@ class Pool:
         idle = self._idle.get(key)
         while idle:  # the one used last, so that those not needed any more grow old
             since, connection = idle.pop()
-            if not connection.is_closing() and time.monotonic() - since < IDLE_SECONDS:
+            if not connection.is_closing() and time.monotonic() - since < IDLE_SECONDS and connection.is_silent():
                 return connection
             connection.close()
         return await self.new_connection(to)
@@ -73,10 +73,15 @@ class Pool:
         """One on which nothing was asked yet. Raises as `connection` does."""
         loop = asyncio.get_running_loop()
         give_back = partial(self._give_back, (to.host, to.port, to.is_tls))
+        task = asyncio.current_task(loop)
+        assert task is not None  # noqa: S101  (a coroutine runs in one)
         async with asyncio.timeout(CONNECT_SECONDS):
+            cancels = task.cancelling()
             found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
             connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1)
             try:
+                if task.cancelling() > cancels:  # it keeps to itself what cancels it while it ends its other attempts
+                    raise asyncio.CancelledError
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 tls, name = (self._tls, to.host) if to.is_tls else (None, None)
                 _, connection = await loop.create_connection(lambda: Connection(give_back), sock=connected, ssl=tls, server_hostname=name)

@@ -191,6 +191,37 @@ async def test_the_older_version_is_served_and_its_connection_closed(served: Ser
         assert (await answer(reader)).status == 0
 
 
+async def test_who_speaks_the_older_version_gets_no_chunks(served: Served) -> None:
+    """RFC 9112 §6.1: it cannot read them. An answer of unknown length ends with its connection."""
+
+    async def stream(asked: Received) -> None:
+        asked.begin_stream()
+        for part in (b'data: {"a":', b"1}\n\n", b""):
+            asked.chunk(part)
+            await asked.writer.drain()
+
+    async with upstream(served, stream), connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(ping(served).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        reply = await answer(reader)
+        assert (reply.status, reply.header("transfer-encoding"), reply.header("connection")) == (200, None, "close")
+        assert reply.body + await reader.read() == b'data: {"a":1}\n\n'
+
+
+async def test_nor_half_an_answer_that_passes_for_a_whole(served: Served) -> None:
+    """Without chunks only a reset tells one from the other (RFC 9112 §8)."""
+
+    async def break_off(asked: Received) -> None:
+        asked.begin_stream("application/json")
+        asked.chunk(b"[1,")
+        await asked.writer.drain()
+        asked.writer.close()
+
+    async with upstream(served, break_off), connected(served) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(ping(served).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+
 async def test_chunks_in_the_older_version_are_refused(served: Served) -> None:
     """RFC 9112 §6.1: who passed them on did not know where they end."""
     sent = request(b"/mcp/told", bearer(served), CHUNKED, body=chunked(PING) + b"\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")

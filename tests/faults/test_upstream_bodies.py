@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 
 import pytest
 
 from tests.faults.wire import CHUNKED, CUT, EVENTS, JSON, Connection, Conversation, chunk, outcome, sized, upstream
 from tests.flows.dataplane_fixtures import PING, PONG, Served, call, post
 from tests.support.processes import PATIENCE
+from tests.support.tls import Authority
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.whichever_database]
 
@@ -153,6 +155,31 @@ async def test_an_answer_that_does_not_wait_for_the_request_passes_and_the_next_
         assert (answer.status, await answer.content()) == (413, PROBLEM)
         answered.set()
         assert await (await post(served, PING)).content() == PONG
+
+
+@pytest.mark.parametrize("path", ["/mcp/told", "/mcp/secure"])
+async def test_nobody_waits_behind_a_request_that_its_upstream_answered_without_taking_it(
+    served: Served, authority: Authority, other_port: int, path: str
+) -> None:
+    """Within TLS, too, where nobody sees what is still to be sent: the next user's call would be at that upstream's mercy."""
+
+    async def conversation(connection: Connection) -> None:
+        takes_little(connection)
+        if connection.number == 0:
+            await connection.head()
+            connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await connection.write(sized(PROBLEM, TOO_LARGE))
+            await asyncio.Event().wait()
+        await connection.request()
+        await connection.write(sized(PONG))
+
+    secure = path == "/mcp/secure"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.certify("localhost"))
+    token = "secure" if secure else "alice"
+    async with upstream(served, conversation, port=other_port if secure else 0, tls=context if secure else None):
+        assert (await post(served, large_request(), token, path)).status == 413
+        assert await outcome(served, token, path) == 200
 
 
 async def test_what_goes_to_the_upstream_is_framed_by_its_length(served: Served) -> None:
