@@ -44,6 +44,7 @@ def carrier() -> Iterator[socket.socket]:
     with socket.socket() as carrier:
         yield carrier
 
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
