@@ -40,7 +40,8 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = self.waiting_for_100_continue = False
         parts = [STATUS_LINE[status]]
         lines = 2
-        for name, value in (*self.default_headers, *headers):
+        for written, value in (*self.default_headers, *headers):
+            name = written.lower()  # Django capitalises
             if name == b"content-length":
                 self.expected_content_length, self.chunked_encoding = int(value), False
             elif name == b"connection":
