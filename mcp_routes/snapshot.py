@@ -38,12 +38,6 @@ async def find(slug: str) -> Route | None:
     return known.value if known is not None else await _recent.get(slug, lambda: in_database(_find, slug))
 
 
-def held(slug: str) -> Route | None:
-    """The same where it is known without asking; None says nothing: `find` then."""
-    answer = _recent.held(slug)
-    return answer.value if answer is not None else None
-
-
 def apply(change: Entry) -> None:
     """A change that was noticed: the route it is about is asked for again."""
     _recent.changed((change.topic, change.key))

@@ -59,13 +59,6 @@ async def resolve(token: str, resource_id: int) -> Principal | None:
     return principal if principal is not None and time.time() < principal.expires_at else None
 
 
-def held(token: str, resource_id: int) -> Principal | None:
-    """The same where it is known without asking; None says nothing: `resolve` then."""
-    answer = _recent.held((digest(token), resource_id))
-    principal = answer.value if answer is not None else None
-    return principal if principal is not None and time.time() < principal.expires_at else None
-
-
 def apply(change: Entry) -> None:
     """A change that was noticed: whoever it is about is asked about again."""
     _recent.changed((change.topic, change.key))
@@ -77,7 +70,7 @@ def forget() -> None:
 
 
 def resolve_now(token: str, resource_id: int) -> Principal | None:
-    """The same, blocking."""
+    """Whose it is, asked of the database now; blocking, and without a look at what is held."""
     return _resolve(digest(token), resource_id)
 
 
