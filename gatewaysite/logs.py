@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
 # oauthlib prints refresh tokens at DEBUG, django-oauth-toolkit the success URL with its code, the database backend a query's parameters.
-PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "aiohttp", "httptools", "asyncio", "uvicorn")
+PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "httptools", "asyncio", "uvicorn")
 
 _GATHERED_SECONDS = 0.1
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # C0, DEL and C1; what Unicode calls a line or paragraph separator
