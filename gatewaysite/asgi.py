@@ -21,7 +21,7 @@ from django.core.asgi import get_asgi_application
 from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
-from gatewaysite.logs import Line
+from gatewaysite.logs import AccessLog
 from mcp_routes.proxy import app as proxy
 from mcp_routes.proxy import background, refusals, streams
 from mcp_routes.proxy.headers import Message, Receive, Scope, Send
@@ -34,6 +34,7 @@ MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; 
 FORM_SECONDS = 60  # for it to arrive
 
 log = logging.getLogger("gateway.access")
+_access = AccessLog(log)
 
 
 refuse_misconfiguration()
@@ -156,8 +157,7 @@ class _Seen:
         took = (time.perf_counter() - self._began) * 1000
         # 499: the client left before an answer, as other servers log it
         line = f"{self._line} {self.status or 499} {took:.0f} ms request_id={self.request_id} client={self.address}"
-        if log.isEnabledFor(logging.INFO):
-            log.handle(Line(log.name, line))
+        _access.add(line)
 
 
 def _uncached(message: Message) -> Message:
@@ -175,4 +175,5 @@ async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await background.stop()
+    _access.flush()
     await send({"type": "lifespan.shutdown.complete"})

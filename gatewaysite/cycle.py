@@ -4,6 +4,8 @@ The head leaves with the first piece of the body, as ASGI has it ("Response Star
 Knows ASGI's messages and HTTP's framing; knows nothing of what is answered. Source: RFC 9112 §6 and §9.6, RFC 9110 §10.1.1.
 """
 
+import socket
+import struct
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -51,8 +53,9 @@ class Cycle(RequestResponseCycle):
                 self.chunked_encoding = True
                 parts.append(b"transfer-encoding: chunked\r\n")
                 lines += 1
-            else:
+            else:  # no chunks before 1.1 (RFC 9112 §6.1): the body ends with the connection
                 self._ends_with_connection, self.keep_alive = True, False
+                self._break_means_reset(True)
         if not self.keep_alive:
             parts.append(b"connection: close\r\n")
             lines += 1
@@ -62,16 +65,21 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError("A header holds a line break.")
         return head
 
-    def _write(self, body: bytes, *, is_last: bool) -> None:
+    def _framed(self, body: bytes, is_last: bool) -> bytes:
+        """A piece of the body as it is written."""
         if self.scope["method"] == "HEAD":
-            body, self.expected_content_length = b"", 0
-        elif self.chunked_encoding:
+            return b""
+        if self.chunked_encoding:
             end = b"0\r\n\r\n" if is_last else b""
-            body = b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
-        elif not self._ends_with_connection:
+            return b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end
+        if not self._ends_with_connection:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0 or (is_last and self.expected_content_length):
                 raise RuntimeError("The body is not as long as its head says.")
+        return body
+
+    def _write(self, body: bytes, *, is_last: bool) -> None:
+        body = self._framed(body, is_last)
         if not self.response_started:
             if not self._head:
                 raise RuntimeError("An answer begins with its head.")
@@ -81,6 +89,13 @@ class Cycle(RequestResponseCycle):
         if is_last:
             self.response_complete = True
             self.message_event.set()
+            if self._ends_with_connection:
+                self._break_means_reset(False)
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    def _break_means_reset(self, on: bool) -> None:
+        """How the connection ends if it is closed now: where nothing else marks a body's end, half of it would pass for a whole (§8)."""
+        linger = struct.pack("ii", int(on), 0)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

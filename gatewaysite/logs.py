@@ -6,13 +6,12 @@ steers a terminal.
 """
 
 import asyncio
-import contextlib
 import copy
 import logging
 import textwrap
 import time
 from types import TracebackType
-from typing import Any, ClassVar, TextIO
+from typing import Any
 
 # oauthlib prints refresh tokens at DEBUG, django-oauth-toolkit the success URL with its code, the database backend a query's parameters.
 PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "httptools", "asyncio", "uvicorn")
@@ -27,11 +26,9 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 class LineFormatter(logging.Formatter):
     """A record is one line, its control characters escaped; a traceback's lines follow, indented so that none passes for a record."""
 
-    _stamp = (0, "")  # the latest second that was written, and how
-
     def format(self, record: logging.LogRecord) -> str:
-        if isinstance(record, Line):
-            return _escaped(f"{self.formatTime(record)} INFO {record.name} {record.msg}")
+        if isinstance(record, _Lines):
+            return str(record.msg)
         if record.exc_text is not None:
             record = copy.copy(record)
             record.exc_text = None  # it is what another handler's formatter made of it
@@ -40,16 +37,6 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (the library's name)
         return _escaped(super().formatMessage(record))
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """As the library's, whose half of the work is the same for all lines of one second."""
-        if datefmt is not None:
-            return super().formatTime(record, datefmt)
-        second, stamp = self._stamp
-        if int(record.created) != second:
-            stamp = time.strftime(self.default_time_format, self.converter(record.created))
-            self._stamp = (int(record.created), stamp)
-        return f"{stamp},{int(record.msecs):03d}"
-
     def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802
         return _indented(super().formatException(ei))
 
@@ -57,48 +44,46 @@ class LineFormatter(logging.Formatter):
         return _indented(super().formatStack(stack_info))
 
 
-class GatheringHandler(logging.StreamHandler[TextIO]):
-    """Writes what a running event loop logs in one piece each tenth of a second, everything else at once.
+class AccessLog:
+    """A line a request, given to the logger ten times a second, many in one record.
 
-    A system call a line was a tenth of what a call through the gateway costs.
+    A record and a system call a line were a fifth of what a call through the gateway costs. Belongs to the event loop.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
         self._lines: list[str] = []
+        self._since = 0.0  # when the oldest of them was added
+        self._stamp = (0, "")
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Under the handler's lock, as the library calls it."""
-        try:
-            self._lines.append(self.format(record))
-            if record.levelno >= logging.WARNING:
-                return self.flush()
-            if len(self._lines) > 1:
-                return None
+    def add(self, line: str) -> None:
+        """At INFO."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        now = time.time()
+        second, stamp = self._stamp
+        if int(now) != second:
+            stamp = time.strftime(logging.Formatter.default_time_format, time.localtime(now))
+            self._stamp = (int(now), stamp)
+        self._lines.append(f"{stamp},{int(now % 1 * 1000):03d} INFO {self._logger.name} {line}")
+        if len(self._lines) == 1:
+            self._since = now
             asyncio.get_running_loop().call_later(_GATHERED_SECONDS, self.flush)
-        except RuntimeError:  # no loop runs in this thread
+        elif now - self._since > 1:  # the loop that was to write them has ended
             self.flush()
 
     def flush(self) -> None:
-        """Writes what was gathered; at the process's end `logging.shutdown` calls it."""
-        with self.lock or contextlib.nullcontext():
-            lines, self._lines = self._lines, []
-            if lines and not self.stream.closed:
-                self.stream.write(self.terminator.join([*lines, ""]))
-            super().flush()
+        """Gives the logger what was gathered. For the process's end, too."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._logger.handle(_Lines(self._logger.name, lines))
 
 
-class Line(logging.LogRecord):
-    """A record at INFO for what is written with each request: without what the library finds out about its caller, and nobody prints."""
+class _Lines(logging.LogRecord):
+    """Lines that are written already, but for what steers a terminal."""
 
-    _TEMPLATE: ClassVar[dict[str, Any]] = dict(vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None)))
-
-    def __init__(self, name: str, message: str) -> None:
-        now = time.time()
-        self.__dict__ = {**self._TEMPLATE, "name": name, "msg": message, "created": now, "msecs": now % 1 * 1000}
-
-    def getMessage(self) -> str:  # noqa: N802  (the library's name)
-        return self.msg
+    def __init__(self, name: str, lines: list[str]) -> None:
+        super().__init__(name, logging.INFO, "", 0, "\n".join(map(_escaped, lines)), (), None)
 
 
 def _escaped(line: str) -> str:
@@ -116,15 +101,11 @@ def config() -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": LineFormatter, "fmt": "{asctime} {levelname} {name} {message}", "style": "{"}},
-        "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": "line"},
-            "gathered": {"()": GatheringHandler, "formatter": "line"},
-        },
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             **{name: {"level": "INFO"} for name in PINNED},
             "django": {"handlers": [], "level": "INFO"},  # its own console handler under DEBUG would print each line twice
-            "gateway.access": {"handlers": ["gathered"], "propagate": False},
             "uvicorn.access": {"level": "WARNING", "propagate": False},  # it prints queries, and with them codes
             "django.server": {"level": "WARNING", "handlers": ["console"], "propagate": False},
         },

@@ -8,10 +8,7 @@ import asyncio
 import enum
 import re
 import select
-import socket
-import struct
 from collections.abc import Callable
-from functools import partial
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -122,7 +119,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
-        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] != "1.0" else partial(_without_chunks, cycle, app))
+        super()._start_asgi_task(cycle, app)
 
     def _patience(self, wait: Wait) -> float:
         limits = {Wait.HEAD: HEAD_SECONDS, Wait.BODY: MESSAGE_SECONDS, Wait.READER: UNREAD_SECONDS}
@@ -272,28 +269,3 @@ class GuardedHttp(HttpToolsProtocol):
             self.send_400_response(sentence)
         else:
             self.transport.close()
-
-
-async def _without_chunks(cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Any) -> None:
-    """Serves a client that cannot read chunks (RFC 9112 §6.1): what has no length ends with the connection, by a reset if it broke off.
-
-    Without one, half an answer would pass for a whole (§8).
-    """
-    ends_with_connection = False
-
-    async def sent(message: Any) -> None:
-        nonlocal ends_with_connection
-        if message["type"] == "http.response.start":
-            has_length = any(name.lower() == b"content-length" for name, _ in message["headers"])
-            ends_with_connection = not has_length and message["status"] not in (204, 304)
-            cycle.chunked_encoding = False if ends_with_connection else None
-        elif ends_with_connection:
-            cycle.expected_content_length = len(message.get("body", b""))  # else uvicorn takes a missing length for none
-        await send(message)
-
-    try:
-        await app(scope, receive, sent)
-    finally:
-        if ends_with_connection and not cycle.response_complete and not cycle.transport.is_closing():
-            cycle.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            cycle.transport.abort()

@@ -119,6 +119,7 @@ class Connection(asyncio.Protocol):
         self._give_back = give_back
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
+        self._unread: select.poll
         self._answer: Answer | None = None
         self._headers: RawHeaders = []
         self._head = 0  # bytes of the present answer's reason and headers
@@ -169,9 +170,7 @@ class Connection(asyncio.Protocol):
 
         A busy event loop reads late: what came meanwhile would pass for the answer to the next request.
         """
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._unread.poll(0)
 
     def close(self) -> None:
         """At once: what was not sent yet is not wanted any more."""
@@ -181,6 +180,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._unread = select.poll()
+        self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer

@@ -9,6 +9,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
@@ -55,6 +56,7 @@ class Pool:
         self._idle: dict[tuple[str, int, bool], list[tuple[float, Connection]]] = {}
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
+        self._lookups: dict[tuple[str, int], asyncio.Future[list[Any]]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
@@ -77,7 +79,7 @@ class Pool:
         assert task is not None  # noqa: S101  (a coroutine runs in one)
         async with asyncio.timeout(CONNECT_SECONDS):
             cancels = task.cancelling()
-            found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+            found = await asyncio.shield(self._looked_up(to.host, to.port))
             connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1)
             try:
                 if task.cancelling() > cancels:  # it keeps to itself what cancels it while it ends its other attempts
@@ -89,6 +91,21 @@ class Pool:
                 connected.close()
                 raise
         return connection
+
+    def _looked_up(self, host: str, port: int) -> "asyncio.Future[list[Any]]":
+        """The look-up under way of this name, or a new one. Few threads do them: a silent name server must not take them all."""
+        key = (host, port)
+        lookup = self._lookups.get(key)
+        if lookup is None:
+            lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            self._lookups[key] = lookup
+            lookup.add_done_callback(partial(self._forget_lookup, key))
+        return lookup
+
+    def _forget_lookup(self, key: tuple[str, int], lookup: "asyncio.Future[list[Any]]") -> None:
+        del self._lookups[key]
+        if not lookup.cancelled():
+            lookup.exception()  # all who waited may have left
 
     def _give_back(self, key: tuple[str, int, bool], connection: Connection) -> None:
         if self._is_closed:
@@ -120,6 +137,8 @@ class Pool:
         self._is_closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
+        for lookup in self._lookups.values():
+            lookup.cancel()
         for waiting in self._idle.values():
             for _, connection in waiting:
                 connection.close()

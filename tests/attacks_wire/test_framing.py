@@ -222,6 +222,13 @@ async def test_nor_half_an_answer_that_passes_for_a_whole(served: Served) -> Non
             await reader.read()
 
 
+async def test_a_length_with_any_number_of_zeros_is_a_length(served: Served) -> None:
+    """Numbers of more than 4,300 digits are an error to Python, and would be one of the gateway's own."""
+    sent = request(b"/mcp/told", bearer(served), b"Content-Length: " + b"0" * 5000 + b"%d" % len(PING), body=PING)
+    async with upstream(served, pong):
+        assert (await exchange(served, sent)).status == 200
+
+
 async def test_chunks_in_the_older_version_are_refused(served: Served) -> None:
     """RFC 9112 §6.1: who passed them on did not know where they end."""
     sent = request(b"/mcp/told", bearer(served), CHUNKED, body=chunked(PING) + b"\r\n").replace(b"HTTP/1.1", b"HTTP/1.0")

@@ -1,6 +1,9 @@
 """What the log of one process says while tokens come and go, with everything that may be switched to DEBUG at DEBUG."""
 
+import asyncio
 import logging
+import re
+from collections.abc import Iterator
 from logging.config import DictConfigurator
 from typing import Any
 
@@ -131,3 +134,65 @@ class TestALine:
         finally:
             log.error_log.handlers.clear()
         assert capfd.readouterr().err.endswith("Exception in worker: /x\\n2026 INFO x forged\\x1b[2J\n")
+
+
+class TestAccessLog:
+    """A line a request, written many at a time."""
+
+    @pytest.fixture
+    def written(self) -> Iterator[list[str]]:
+        """What a handler of the gateway's own format writes, piece by piece."""
+        pieces: list[str] = []
+
+        class Handler(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                pieces.append(self.format(record))
+
+        handler = Handler()
+        handler.setFormatter(logs.LineFormatter("{asctime} {levelname} {name} {message}", style="{"))
+        logger = logging.getLogger("tests.access")
+        logger.addHandler(handler)
+        logger.setLevel("INFO")
+        yield pieces
+        logger.removeHandler(handler)
+
+    @pytest.mark.asyncio
+    async def test_lines_of_a_moment_are_written_at_once_and_each_is_a_line_like_any_other(self, written: list[str]) -> None:
+        access = logs.AccessLog(logging.getLogger("tests.access"))
+        for line in ("GET /a 200", "GET /\x1b[2J\n 404"):
+            access.add(line)
+        assert written == []
+        while not written:  # noqa: ASYNC110  (a log has no event)
+            await asyncio.sleep(0.01)
+        first, second = written[0].split("\n")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO tests\.access GET /a 200", first)
+        assert second.endswith(r" INFO tests.access GET /\x1b[2J\n 404")
+        assert len(written) == 1
+
+    @pytest.mark.asyncio
+    async def test_what_is_left_at_the_end_is_written_then(self, written: list[str]) -> None:
+        access = logs.AccessLog(logging.getLogger("tests.access"))
+        access.add("GET /a 200")
+        access.flush()
+        access.flush()
+        assert len(written) == 1
+
+    @pytest.mark.asyncio
+    async def test_nothing_is_gathered_for_a_logger_that_wants_none(self, written: list[str]) -> None:
+        logging.getLogger("tests.access").setLevel("WARNING")
+        access = logs.AccessLog(logging.getLogger("tests.access"))
+        access.add("GET /a 200")
+        access.flush()
+        assert written == []
+
+    def test_lines_whose_loop_has_ended_are_written_with_a_later_one(self, written: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        access = logs.AccessLog(logging.getLogger("tests.access"))
+
+        async def add(line: str) -> None:
+            access.add(line)
+
+        asyncio.run(add("GET /a 200"))
+        assert written == []
+        monkeypatch.setattr(access, "_since", access._since - 2)
+        asyncio.run(add("GET /b 200"))
+        assert [line.endswith(end) for line, end in zip(written[0].split("\n"), ("/a 200", "/b 200"), strict=True)] == [True, True]

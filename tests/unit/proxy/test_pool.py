@@ -105,3 +105,34 @@ async def test_whoever_gives_up_while_one_of_several_addresses_answers_gets_no_c
             else:
                 connecting.result().close()
         pool.close()
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_is_not_found_out_is_asked_for_once_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few threads look names up: with one for each call to an upstream whose name server is silent, no other upstream was reached."""
+    asked: list[str] = []
+    answers = asyncio.Event()
+
+    async def silent(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        await answers.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    pool = Pool()
+    for last in ("leaves", "learns that there is none"):
+        waiting = [asyncio.ensure_future(pool.connection(address(f"http://silent.example/{number}"))) for number in range(5)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if last == "leaves":
+            for one in waiting:
+                one.cancel()
+        else:
+            answers.set()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(end) for end in ends} == {asyncio.CancelledError if last == "leaves" else socket.gaierror}
+    assert asked == ["silent.example"]
+    with pytest.raises(socket.gaierror):
+        await pool.connection(address("http://silent.example/"))
+    assert asked == ["silent.example"] * 2  # what was found out is not kept
+    pool.close()
