@@ -80,7 +80,7 @@ class AccessLog:
 
 
 class _Lines(logging.LogRecord):
-    """Lines that are written already, but for what steers a terminal."""
+    """Lines that need no formatter any more; what steers a terminal is escaped here, by whoever writes them all at once."""
 
     def __init__(self, name: str, lines: list[str]) -> None:
         super().__init__(name, logging.INFO, "", 0, "\n".join(map(_escaped, lines)), (), None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -59,8 +60,10 @@ def what_changed(about: str) -> Entry:
 
 
 def test_a_token_in_use_is_asked_about_once(demo: McpRoute, token: str, asked: list[Any]) -> None:
+    before = time.monotonic()
     first = owner(token, demo)
     assert first is not None
+    assert before <= first.as_of <= time.monotonic()
     assert owner(token, demo) is first
     assert len(asked) == 1
 
