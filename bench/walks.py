@@ -57,14 +57,15 @@ class Length:
 
 
 CEILINGS = {
-    "401": Length(5, 27, 7),
-    "metadata": Length(7, 28, 8),
-    "register": Length(13, 60, 12),
-    "authorize": Length(23, 86, 10),
-    "token": Length(17, 72, 14),
-    # With the list of open exchanges, by which a revocation cuts them, and with the client towards upstreams: 3 files and 28 functions of
-    # ours where a library's were not counted.
-    "call": Length(15, 93, 11),
+    # Each with the log's own room as its last step: a line is gathered there, which once was a record of the library's, uncounted.
+    "401": Length(6, 26, 7),
+    "metadata": Length(8, 28, 8),
+    "register": Length(14, 60, 12),
+    "authorize": Length(24, 86, 10),
+    "token": Length(18, 72, 14),
+    # With the list of open exchanges, by which a revocation cuts them, and with the client towards upstreams: 3 files and some 28 functions
+    # of ours where a library's were not counted.
+    "call": Length(16, 92, 11),
 }
 """What the walks measured when they were last changed. Lower them with every walk that gets shorter; a longer one needs a reason here."""
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 # oauthlib prints refresh tokens at DEBUG, django-oauth-toolkit the success URL with its code, the database backend a query's parameters.
-PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "aiohttp", "httptools", "asyncio", "uvicorn")
+PINNED = ("oauthlib", "oauth2_provider", "django.db.backends", "urllib3", "requests", "httptools", "asyncio", "uvicorn")
 
 _GATHERED_SECONDS = 0.1
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # C0, DEL and C1; what Unicode calls a line or paragraph separator
@@ -80,7 +80,7 @@ class AccessLog:
 
 
 class _Lines(logging.LogRecord):
-    """Lines that are written already, but for what steers a terminal."""
+    """Lines that need no formatter any more; what steers a terminal is escaped here, by whoever writes them all at once."""
 
     def __init__(self, name: str, lines: list[str]) -> None:
         super().__init__(name, logging.INFO, "", 0, "\n".join(map(_escaped, lines)), (), None)

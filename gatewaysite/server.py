@@ -27,7 +27,6 @@ PARTING_SECONDS = 0.5
 SECONDS_AFTER_GRACE = 5
 """What has to be left between the grace and the moment at which somebody else kills the process."""
 
-
 UNSENT_BYTES = 128 * 1024
 """Of an answer, that the system may hold for a client that does not read. It takes megabytes else, and nobody sees whether they move."""
 

@@ -4,6 +4,7 @@ Knows the route's row; the proxy knows only what is returned here. What is retur
 as soon as a change of the route is noted.
 """
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -17,12 +18,16 @@ from oauthgw.journal.changes import Entry, Topic
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An enabled route. `slug` is the one asked for: a former slug keeps its own path in challenges."""
+    """An enabled route. `slug` is the one asked for: a former slug keeps its own path in challenges.
+
+    `as_of` is the monotonic second before the database was asked.
+    """
 
     id: int
     slug: str
     upstream_url: str
     sealed_headers: str
+    as_of: float = field(default_factory=time.monotonic, compare=False)
     _opened: dict[str, Secret] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def headers(self) -> dict[str, Secret]:
@@ -36,12 +41,6 @@ async def find(slug: str) -> Route | None:
     """The enabled route with this slug or former slug. Raises DatabaseUnavailable when the database does not answer."""
     known = _recent.held(slug)
     return known.value if known is not None else await _recent.get(slug, lambda: in_database(_find, slug))
-
-
-def held(slug: str) -> Route | None:
-    """The same where it is known without asking; None says nothing: `find` then."""
-    answer = _recent.held(slug)
-    return answer.value if answer is not None else None
 
 
 def apply(change: Entry) -> None:
@@ -60,10 +59,11 @@ def upstreams(route_ids: Collection[int]) -> dict[int, str]:
 
 
 def _find(slug: str) -> Route | None:
+    as_of = time.monotonic()
     route = McpRoute.objects.reached_by(slug)
     if route is None:
         return None
-    return Route(id=route.pk, slug=slug, upstream_url=route.upstream_url, sealed_headers=route.sealed_headers)
+    return Route(id=route.pk, slug=slug, upstream_url=route.upstream_url, sealed_headers=route.sealed_headers, as_of=as_of)
 
 
 _recent: Recent[str, Route] = Recent(most=1_000, rests_on=lambda route: ((Topic.ROUTE, route.id),))

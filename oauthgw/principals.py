@@ -6,7 +6,7 @@ its grant, client or user is noted. Knows tokens, grants, clients and users; kno
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
@@ -24,7 +24,10 @@ from oauthgw.models.tokens import tokens_in_force
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user, through a client, on one resource. `expires_at` is in Unix seconds, `client_pk` the client's row."""
+    """A user, through a client, on one resource. `expires_at` is in Unix seconds, `client_pk` the client's row.
+
+    `as_of` is the monotonic second before the database was asked: all of it was true then, and may have changed since.
+    """
 
     user_id: int
     subject: str
@@ -38,6 +41,7 @@ class Principal:
     organization: str
     role: str
     permissions: frozenset[str]
+    as_of: float = field(default_factory=time.monotonic, compare=False)
 
 
 async def resolve(token: str, resource_id: int) -> Principal | None:
@@ -59,13 +63,6 @@ async def resolve(token: str, resource_id: int) -> Principal | None:
     return principal if principal is not None and time.time() < principal.expires_at else None
 
 
-def held(token: str, resource_id: int) -> Principal | None:
-    """The same where it is known without asking; None says nothing: `resolve` then."""
-    answer = _recent.held((digest(token), resource_id))
-    principal = answer.value if answer is not None else None
-    return principal if principal is not None and time.time() < principal.expires_at else None
-
-
 def apply(change: Entry) -> None:
     """A change that was noticed: whoever it is about is asked about again."""
     _recent.changed((change.topic, change.key))
@@ -77,7 +74,7 @@ def forget() -> None:
 
 
 def resolve_now(token: str, resource_id: int) -> Principal | None:
-    """The same, blocking."""
+    """Whose it is, asked of the database now; blocking, and without a look at what is held."""
     return _resolve(digest(token), resource_id)
 
 
@@ -124,7 +121,7 @@ _COLUMNS = (
 
 
 def _resolve(token_digest: str, resource_id: int) -> Principal | None:
-    now = timezone.now()
+    as_of, now = time.monotonic(), timezone.now()
     row: dict[str, Any] | None = (
         AccessToken.objects.filter(
             tokens_in_force(),
@@ -154,4 +151,5 @@ def _resolve(token_digest: str, resource_id: int) -> Principal | None:
         organization=row["user__identity__organization_id"] or "",
         role=row["user__identity__role"] or "",
         permissions=frozenset(row["user__identity__permissions"] or ()),
+        as_of=as_of,
     )

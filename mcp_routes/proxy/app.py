@@ -28,7 +28,7 @@ _PATH = re.compile(rf"/mcp/({SLUG})/?")
 _BEARER = re.compile(r"bearer +(.+)", re.IGNORECASE)  # RFC 9110 §11.1: a scheme's case does not matter
 _LOOPBACK_PAGE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 _BODY_SECONDS = 60  # for a body to arrive; whoever sends slower holds memory and a connection
-_STALE_SECONDS = 0.5  # after which a token that was good is asked about again
+_STALE_SECONDS = 0.5  # of a body's arrival, after which a token that was good is judged once more
 _PREFLIGHT = [
     (b"access-control-allow-methods", refusals.METHODS.encode()),
     # The wildcard does not cover Authorization (Fetch, "CORS-preflight fetch").

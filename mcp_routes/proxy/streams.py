@@ -37,8 +37,11 @@ class Exchange:
     principal: Principal
     route: Route
     lasting: bool
-    confirmed: float = field(default_factory=time.monotonic)
+    confirmed: float = field(init=False)
     cut: "asyncio.Future[Refusal]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def __post_init__(self) -> None:
+        self.confirmed = min(self.principal.as_of, self.route.as_of)  # it was let in by what was said then
 
     def end(self, why: Refusal) -> None:
         """Cuts it; the first reason stands."""

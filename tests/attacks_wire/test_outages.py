@@ -116,11 +116,12 @@ async def test_a_silent_database_is_a_503_for_everybody_in_good_time(wired: tupl
     """After the five seconds for which warm tokens work, of which no slow query makes more."""
     served, wire = wired
     wire.open.clear()
-    began = sent = time.monotonic()
+    began = sent = served_last = time.monotonic()
     while (answered := set(await calls(served, 12))) != {503}:
         assert answered <= {200, 503}
+        served_last = sent  # some of these; the others may have waited for an answer meanwhile
         sent = time.monotonic()
-    assert sent - began < 5.5, "the last that were served"
+    assert served_last - began < 5.5
     assert time.monotonic() - sent < 12, "how long those waited who were not"
     wire.open.set()
     wire.cut()
@@ -143,6 +144,9 @@ async def test_a_silent_database_ends_streams_after_as_long_as_a_warm_token_work
     """Nobody here can know of a revocation, and one is to act within five seconds in any case."""
     served, wire = wired
     stream = await listen(served)
+    opened = time.monotonic()
+    while time.monotonic() - opened < 1.5:  # it has been asked about by then, however old the answer that let it in
+        assert await stream.chunk(), "the stream has ended"
     wire.open.clear()
     began = time.monotonic()
     while await stream.chunk():

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, hang_up, post, send, upstream
+from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, post, send, upstream
 from tests.support.processes import PATIENCE, free_port
 
 pytestmark = pytest.mark.asyncio
@@ -30,12 +29,6 @@ def served(tmp_path_factory: pytest.TempPathFactory, either_database: str, provi
     }
     with gateway(tmp_path_factory.mktemp("silent"), **workos) as running:
         yield running
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def connections() -> AsyncIterator[None]:
-    yield
-    await hang_up()
 
 
 async def begin(served: Served) -> tuple[str, str]:

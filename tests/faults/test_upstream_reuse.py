@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mcp_routes.proxy import pool
 from tests.faults.wire import CHUNKED, EVENTS, JSON, Connection, Conversation, chunk, outcome, sized, upstream
 from tests.flows.dataplane_fixtures import PING, Answer, Received, Served, call, hang_up, post, send
 from tests.support.processes import PATIENCE
@@ -227,6 +228,7 @@ async def test_calls_of_many_at_once_go_on_connections_of_their_own(served: Serv
 
 async def test_an_idle_connection_is_closed_before_common_servers_would(served: Served) -> None:
     """They do after 5 s, and a call that meets that moment could not be repeated."""
+    assert pool.IDLE_SECONDS + pool._SWEEP_SECONDS <= 5
 
     async def conversation(connection: Connection) -> None:
         await connection.request()

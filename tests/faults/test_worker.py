@@ -5,15 +5,14 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.flows.dataplane_fixtures import PONG, Answer, Received, Served, call, gateway, hang_up, post, send, upstream
+from tests.flows.dataplane_fixtures import PONG, Answer, Received, Served, call, gateway, post, send, upstream
 from tests.support.gateway import serve
 from tests.support.processes import PATIENCE, children, holder, listens, until
 
@@ -30,12 +29,6 @@ CALL = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "s
 FLOOD = {"jsonrpc": "2.0", "id": 10, "method": "resources/read", "params": {"uri": "file:///endless"}}
 PLAIN = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 MODERN = {"MCP_Protocol_Version": "2026-07-28", "Mcp_Method": "subscriptions/listen"}
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def connections() -> AsyncIterator[None]:
-    yield
-    await hang_up()
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pytest
 from mcp_routes.proxy import deadlines, headers, relay
 from mcp_routes.proxy.connection import Answer
 from mcp_routes.proxy.pool import Pool, address
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.asyncio
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-PATIENCE = 10.0
 
 
 @pytest.fixture(autouse=True)

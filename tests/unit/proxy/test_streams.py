@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ async def stack() -> Any:
 
 
 def open_one(stack: ExitStack, *, lasting: bool = True, **changed: Any) -> Exchange:
-    return stack.enter_context(streams.under_way(principal(**changed), DEMO, lasting=lasting))
+    return stack.enter_context(streams.under_way(principal(**changed), replace(DEMO, as_of=time.monotonic()), lasting=lasting))
 
 
 def judge(*exchanges: Exchange, grants: frozenset[int] = frozenset({5}), upstreams: dict[int, str] | None = None) -> None:
@@ -151,6 +152,17 @@ class TestWithoutAnAnswer:
         stale.confirmed = time.monotonic() - streams.UNCONFIRMED_SECONDS
         streams.end_unconfirmed()
         assert (ended_with(fresh), ended_with(stale)) == (None, refusals.UNAVAILABLE)
+
+    @pytest.mark.parametrize("older", ["principal", "route"])
+    async def test_what_it_was_let_in_by_counts_from_when_that_was_asked(self, stack: ExitStack, older: str) -> None:
+        """Else who is let in by an answer of almost five seconds ago would have five more."""
+        asked = {"principal": time.monotonic(), "route": time.monotonic()}
+        asked[older] -= streams.UNCONFIRMED_SECONDS
+        route = replace(DEMO, as_of=asked["route"])
+        exchange = stack.enter_context(streams.under_way(principal(as_of=asked["principal"]), route, lasting=False))
+        assert exchange.confirmed == asked[older]
+        streams.end_unconfirmed()
+        assert ended_with(exchange) == refusals.UNAVAILABLE
 
     async def test_the_oldest_says_for_how_long_one_may_wait(self, stack: ExitStack) -> None:
         assert streams.seconds_to_confirm() == pytest.approx(streams.UNCONFIRMED_SECONDS, abs=0.5)
