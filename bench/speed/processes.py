@@ -65,9 +65,16 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_kb(pid: int) -> int:
-    """Proportional set size of the process and all below it, in kB: a page that several share counts once."""
-    total = 0
-    for each in family(pid):
-        lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total
+    """Proportional set size of the process and all below it, in kB: a page that several share counts once.
+
+    Where the system does not tell, what is resident, in which such a page counts for each.
+    """
+    return sum(_told_of(each, "smaps_rollup", "Pss:") or _told_of(each, "status", "VmRSS:") for each in family(pid))
+
+
+def _told_of(pid: int, file: str, name: str) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(name):
+                return int(line.split()[1])
+    return 0

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from mcp_routes.proxy.app import _STALE_SECONDS
 from tests.attacks_wire.wire import PING as BODY
 from tests.attacks_wire.wire import answer, bearer, connected, exchange, ping, request
 from tests.flows.dataplane_fixtures import PONG, Received, Served, upstream
@@ -65,7 +66,8 @@ async def test_a_call_that_began_before_its_revocation_is_not_made_after_it(serv
         writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the token was accepted, the body is asked for
         async with lost(served, "grant"):
-            await asyncio.sleep(1.1)  # the second that revocation may take
+            await known(served, 401)
+            told.received.clear()
             writer.write(BODY)
             reply = await answer(reader)
             assert (reply.status, told.received) == (401, [])
@@ -76,10 +78,16 @@ async def test_a_call_that_began_before_its_route_changed_does_not_go_the_old_wa
         writer.write(request(b"/mcp/told", bearer(served), b"Content-Length: %d" % len(BODY), b"Expect: 100-continue"))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         async with lost(served, "route"):
-            await asyncio.sleep(1.1)  # the second that a change may take
+            await known(served, 404)
+            told.received.clear()
             writer.write(BODY)
             reply = await answer(reader)
             assert (reply.status, told.received) == (404, [])
+
+
+async def known(served: Served, status: int) -> None:
+    """Waits until each process answers so, and longer than a body may take before the token is looked at once more."""
+    await asyncio.gather(known_everywhere(served, status), asyncio.sleep(2 * _STALE_SECONDS))
 
 
 async def test_no_secret_of_these_attacks_is_logged(served: Served) -> None:
