@@ -137,8 +137,8 @@ class Connection(asyncio.Protocol):
         self._framing = self._body = self._head = 0
         self._keep = self._heard = False
         answer = self._answer = Answer(self)
-        # Within TLS the transport tells only of what is not encrypted yet, which is nothing.
-        self._may_be_unsent = len(request) > _SENT_AT_ONCE_BYTES and self._transport.get_extra_info("sslcontext") is not None
+        # The transport does not tell: the system takes megabytes to send them later, and within TLS it knows of what is not encrypted yet.
+        self._may_be_unsent = len(request) > _SENT_AT_ONCE_BYTES
         if self._transport.is_closing():  # since it was made or taken: no call of the loop tells of it again
             answer.break_off(BrokenOff("the connection was over before it was used", may_be_repeated=self._served))
         else:
