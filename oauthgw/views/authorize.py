@@ -20,18 +20,19 @@ from oauth2_provider.views.mixins import OAuthLibMixin
 from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
 from oauthgw.clients import documents
-from oauthgw.guard import origin
+from oauthgw.guard import limits, origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
 from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
-from oauthgw.views import document_pages, parameters
+from oauthgw.views import document_pages, limited, parameters
 from oauthgw.views.endpoints import not_found
 from oauthgw.views.pages import show
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
+@limited.page(limits.AUTHORIZE)
 def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
     """GET asks, POST decides. `path` is the route that a per-route endpoint implies."""
     if path and resources.backend().find(path) is None:
