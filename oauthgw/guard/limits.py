@@ -47,6 +47,7 @@ class Rule:
 
 REGISTER = Rule("register", (Bound(120), Bound(2_000, seconds=3600)))
 AUTHORIZE = Rule("authorize", (Bound(300, by_client=True), Bound(600)))  # a sign-in opens it three times
+DOCUMENT = Rule("document", (Bound(120),))  # of clients that nobody has met here yet: each is fetched from somebody's server
 LOGIN = Rule("login", (Bound(300),))
 CALLBACK = Rule("callback", (Bound(300),))
 TOKEN = Rule("token", (Bound(600, by_client=True), Bound(1_200)))  # a connection in use asks four times an hour
@@ -128,7 +129,7 @@ def _wait(rule: Rule, whose: str, client_id: str, scale: float) -> int:
 def _count(rule: Rule, bound: Bound, whose: str, now: float) -> int:
     """How many there were in this window, this one included. Both steps are atomic, in this process and on a server."""
     kind = "client" if bound.by_client else "address"
-    key = f"limit:{rule.name}:{kind}:{bound.seconds}:{int(now // bound.seconds)}:{digest(whose)}"
+    key = f"limit:{rule.name}:{kind}:{int(now // bound.seconds)}:{digest(whose)}"
     if cache.add(key, 1, bound.seconds + _SLACK_SECONDS):
         return 1
     try:

@@ -42,10 +42,12 @@ def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
         return decide(request)
     try:
         given = parameters.of_query(request)
-        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""))
+        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""), address=request.META.get("REMOTE_ADDR", ""))
         client, checked_redirect = _client_and_redirect(request)
     except parameters.Malformed as malformed:
         return show(request, pages.malformed(str(malformed)))
+    except documents.TooManyUnknown as too_many:
+        return limited.told(request, too_many.seconds)
     except document_pages.UNUSABLE as unusable:
         return show(request, document_pages.explained(given["client_id"], unusable))
     except FatalClientError:

@@ -59,13 +59,16 @@ def page(rule: limits.Rule) -> Callable[[View], View]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             seconds = limits.seconds_to_wait(rule, request.META.get("REMOTE_ADDR", ""), request.GET.get("client_id", ""))
-            if not seconds:
-                return view(request, *args, **kwargs)
-            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)  # else the page would ask the database who is signed in
-            response = show(request, _PROBLEM)
-            response["Retry-After"] = str(seconds)
-            return response
+            return told(request, seconds) if seconds else view(request, *args, **kwargs)
 
         return limited
 
     return decorate
+
+
+def told(request: HttpRequest, seconds: int) -> HttpResponse:
+    """The page for somebody who has to wait so long."""
+    request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)  # else the page would ask the database who is signed in
+    response = show(request, _PROBLEM)
+    response["Retry-After"] = str(seconds)
+    return response

@@ -15,6 +15,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from mcp_routes.models import McpRoute
 from oauthgw.guard import limits
+from oauthgw.models import Client
+from tests.support.documents import Documents
 from tests.unit.conftest import HOST, LOOPBACK, Party, Person, signed_value
 from tests.unit.posting import basic, post
 
@@ -154,6 +156,21 @@ def test_a_loop_of_one_app_leaves_another_app_its_sign_in(
     flood(lambda: alice.open(editor.client))
     editor.client.client_id = register(redirect_uris=[LOOPBACK])["client_id"]
     assert signed_value(alice.open(editor.client))
+
+
+def test_clients_that_nobody_knows_are_not_fetched_one_after_another(
+    alice: Person, demo: McpRoute, documents: Documents, limited: None
+) -> None:
+    known, unknown = (Client(client_id=f"{documents.url}{path}") for path in ("/known.json", "/unknown.json"))
+    for client in (known, unknown):
+        documents.publish(
+            client.client_id.removeprefix(documents.url), {"client_id": client.client_id, "client_name": "A", "redirect_uris": [LOOPBACK]}
+        )
+    assert signed_value(alice.open(known))
+    assert is_told_to_people(alice.open(unknown)) and len(documents.asked) == 1
+    assert signed_value(alice.open(known)), "a client that is known needs no fetching"
+    alice.browser.defaults["REMOTE_ADDR"] = "203.0.113.9"
+    assert signed_value(alice.open(unknown))
 
 
 def test_decisions_on_a_consent_page(alice: Person, limited: None) -> None:

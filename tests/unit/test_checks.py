@@ -231,7 +231,7 @@ def test_a_misspelt_value_is_refused_by_name(name: str, value: str, named: str) 
 @pytest.mark.parametrize("value", ["-0.5", "1000.1", "1e3", "nan", "inf", "1,5", ".5", "many"])
 def test_a_factor_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("A_SCALE", value)
-    with pytest.raises(ImproperlyConfigured, match="A_SCALE is .*: write a number from 0 to 1000, such as 2 or 0.5"):
+    with pytest.raises(ImproperlyConfigured, match=r"A_SCALE is .*: write a number from 0 to 1000, such as 2 or 0.5"):
         Environment().factor("A_SCALE", 1.0, maximum=1000)
 
 

@@ -14,7 +14,7 @@ ALICE, BOB = "203.0.113.7", "203.0.113.8"
 NARROW = Rule("narrow", (Bound(3),))
 TWO = Rule("two", (Bound(2, by_client=True), Bound(5)))
 LONG = Rule("long", (Bound(2), Bound(3, seconds=3600)))
-ENDPOINTS = (limits.REGISTER, limits.AUTHORIZE, limits.LOGIN, limits.CALLBACK, limits.TOKEN)
+ENDPOINTS = (limits.REGISTER, limits.AUTHORIZE, limits.DOCUMENT, limits.LOGIN, limits.CALLBACK, limits.TOKEN)
 
 
 class Clock:
@@ -128,6 +128,12 @@ def test_a_longer_bound_counts_what_the_shorter_let_through_and_nothing_else(clo
 def test_one_client_in_circles_leaves_its_neighbours_their_share() -> None:
     assert let_through(TWO, 100, client_id="looping") == 2
     assert let_through(TWO, 2, client_id="good") == 2
+
+
+@pytest.mark.parametrize("rule", [limits.AUTHORIZE, limits.TOKEN], ids=lambda rule: rule.name)
+def test_however_long_the_circles_are(rule: Rule) -> None:
+    let_through(rule, 3000, client_id="looping")
+    assert let_through(rule, 100, client_id="good") == 100
 
 
 def test_two_clients_behind_one_address_share_what_the_address_may() -> None:
