@@ -190,6 +190,7 @@ def test_all_addresses_of_a_64_are_one() -> None:
 
 def test_who_has_no_address_is_not_taken_for_everybody() -> None:
     assert let_through(NARROW, 100, "") == 100
+    assert let_through(NARROW, 9) == 3, "and nobody else is let off for it"
 
 
 def test_a_client_id_of_any_length_makes_a_short_key(monkeypatch: pytest.MonkeyPatch) -> None:
