@@ -3,12 +3,14 @@
 Knows how to parse; `gatewaysite.settings` knows what is there and what it means.
 """
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -35,6 +37,13 @@ class Environment:
         if not value.isascii() or not value.isdigit() or not minimum <= int(value) <= maximum:
             raise ImproperlyConfigured(f"{name} is {value!r}: write a whole number from {minimum} to {maximum}.")
         return int(value)
+
+    def factor(self, name: str, default: float, maximum: float) -> float:
+        """A number that something is multiplied by, from 0 on."""
+        value = self.text(name, str(default))
+        if not _DECIMAL.fullmatch(value) or float(value) > maximum:
+            raise ImproperlyConfigured(f"{name} is {value!r}: write a number from 0 to {maximum:g}, such as 2 or 0.5.")
+        return float(value)
 
     def choice(self, name: str, *choices: str) -> str:
         """One of a few words; the first is the default."""

@@ -86,6 +86,7 @@ GATEWAY = Gateway(
     upstream_timeout=_env.number("MCP_UPSTREAM_TIMEOUT_SECONDS", 120),
     allowed_origins=_env.origins("ALLOWED_ORIGINS"),
     trusted_proxies=_env.networks("TRUSTED_PROXIES"),
+    rate_limit_scale=_env.factor("RATE_LIMIT_SCALE", 1.0, maximum=1000),
     public_catalogue=_env.flag("PUBLIC_CATALOGUE"),
 )
 
@@ -174,7 +175,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 def _cache() -> dict[str, Any]:
     url = _env.text("CACHE_URL")
     if not url or url.startswith("locmem:"):
-        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+        # More than the default 300: what addresses are counted by must not push out what was fetched.
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ImproperlyConfigured("CACHE_URL cannot be read: write redis://HOST:6379/0, or leave it out on a single node.")
     timeouts = {"socket_connect_timeout": 1, "socket_timeout": 1}

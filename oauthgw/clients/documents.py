@@ -17,6 +17,7 @@ from django.utils import timezone
 from oauthgw.clients import cimd, freshness, registration
 from oauthgw.clients.cimd import InvalidDocument, NotAccepted
 from oauthgw.clients.metadata import ClientMetadata
+from oauthgw.guard import limits
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.database import give_connection_back
 from oauthgw.guard.fetch import CouldNotFetch, fetch
@@ -30,12 +31,20 @@ _lock = Lock()
 _under_way: dict[str, Future[None]] = {}
 
 
-def fetch_if_due(client_id: str, redirect_uri: str = "") -> None:
+class TooManyUnknown(Exception):
+    """An address named too many clients that are not known here; after `seconds` it may again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def fetch_if_due(client_id: str, redirect_uri: str = "", *, address: str = "") -> None:
     """Sees to it that a client ID which is a URL has the row that its document deserves now. Other client IDs are left alone.
 
     A redirect URI that the kept document does not name asks for it again, as it may have been added since. Blocks for as long as `fetch`
     may take; never call it in a transaction. Raises InvalidDocument, NotAccepted, or CouldNotFetch for a client that is not known well
-    enough to go on without.
+    enough to go on without; TooManyUnknown when `address`, where the request comes from, has us fetch for too many unknown ones.
     """
     if not cimd.is_url(client_id):
         return
@@ -45,6 +54,10 @@ def fetch_if_due(client_id: str, redirect_uri: str = "") -> None:
     cimd.judge(client_id)
     if client is None and gateway().client_registration == "closed":
         raise NotAccepted("On this gateway apps cannot introduce themselves: its operator adds each.")
+    if client is None:
+        seconds = limits.seconds_to_wait(limits.DOCUMENT, address)
+        if seconds:
+            raise TooManyUnknown(seconds)
     if client is None or _is_due(client, redirect_uri):
         _once(client_id, lambda: _renew(client_id, redirect_uri))
 

@@ -46,6 +46,7 @@ class Gateway:
     upstream_timeout: int = 120
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    rate_limit_scale: float = 1.0  # multiplies every limit of `oauthgw.guard.limits`; 0: no limits
     public_catalogue: bool = False
 
     @property

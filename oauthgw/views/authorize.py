@@ -20,18 +20,19 @@ from oauth2_provider.views.mixins import OAuthLibMixin
 from oauthgw import authorization, codes, consent, loops, resources
 from oauthgw.authorization import AuthorizationRequest, Refused
 from oauthgw.clients import documents
-from oauthgw.guard import origin
+from oauthgw.guard import limits, origin
 from oauthgw.identity import browser, sessions
 from oauthgw.models import Client
 from oauthgw.models.client import usable_clients
 from oauthgw.views import authorize_pages as pages
-from oauthgw.views import document_pages, parameters
+from oauthgw.views import document_pages, limited, parameters
 from oauthgw.views.endpoints import not_found
 from oauthgw.views.pages import show
 
 
 @never_cache
 @require_http_methods(["GET", "POST"])
+@limited.page(limits.AUTHORIZE)
 def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
     """GET asks, POST decides. `path` is the route that a per-route endpoint implies."""
     if path and resources.backend().find(path) is None:
@@ -41,10 +42,12 @@ def authorize(request: HttpRequest, path: str = "") -> HttpResponse:
         return decide(request)
     try:
         given = parameters.of_query(request)
-        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""))
+        documents.fetch_if_due(given.get("client_id", ""), given.get("redirect_uri", ""), address=request.META.get("REMOTE_ADDR", ""))
         client, checked_redirect = _client_and_redirect(request)
     except parameters.Malformed as malformed:
         return show(request, pages.malformed(str(malformed)))
+    except documents.TooManyUnknown as too_many:
+        return limited.told(request, too_many.seconds)
     except document_pages.UNUSABLE as unusable:
         return show(request, document_pages.explained(given["client_id"], unusable))
     except FatalClientError:

@@ -1,9 +1,12 @@
 """What the token, revocation and introspection endpoints ask of every request before oauthlib sees it.
 
-Where parameters stand, how often each was sent, that a client authenticates in one way; and an assertion's signature, because its keys may
-have to be fetched, which must not happen inside a transaction. Knows HTTP; the rules of an assertion are in `oauthgw.clients`.
+Where parameters stand, how often each was sent, that a client authenticates in one way; how often it asks; and an assertion's signature,
+because its keys may have to be fetched, which must not happen inside a transaction. Knows HTTP; the rules of an assertion are in
+`oauthgw.clients`, how often is too often in `oauthgw.guard.limits`.
 """
 
+import binascii
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -11,21 +14,21 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from oauthgw.clients import assertions, authentication
-from oauthgw.guard import origin
+from oauthgw.guard import limits, origin
 from oauthgw.guard.fetch import CouldNotFetch
-from oauthgw.views import parameters
+from oauthgw.views import limited, parameters
 from oauthgw.views.endpoints import View, error
 
 _FORM = "application/x-www-form-urlencoded"
 
 
-def client_request(*, requires: str) -> Callable[[View], View]:
-    """Lets a view see only requests of this kind that have the parameter `requires`."""
+def client_request(*, requires: str, limit: limits.Rule | None = None) -> Callable[[View], View]:
+    """Lets a view see only requests of this kind that have the parameter `requires`, and no more than `limit` allows."""
 
     def decorate(view: View) -> View:
         @wraps(view)
         def judged(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            refused = _refuse(request, requires) or _examine_assertion(request)
+            refused = _refuse(request, requires) or _refuse_too_many(request, limit) or _examine_assertion(request)
             return view(request, *args, **kwargs) if refused is None else refused
 
         return judged
@@ -56,6 +59,21 @@ def _refuse(request: HttpRequest, required: str) -> HttpResponse | None:
     if _ways_to_authenticate(request, form) > 1:
         return error(400, "invalid_request", "The client authenticates twice; use the Authorization header, the body or an assertion.")
     return None
+
+
+def _refuse_too_many(request: HttpRequest, limit: limits.Rule | None) -> HttpResponse | None:
+    return limited.refused(limit, request, _claimed_client(request)) if limit is not None else None
+
+
+def _claimed_client(request: HttpRequest) -> str:
+    """The client that a request says it comes from, not proven yet; empty when it names none that can be read."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return str(request.POST.get("client_id", ""))
+    try:
+        return b64decode(credentials).partition(b":")[0].decode()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _ways_to_authenticate(request: HttpRequest, form: Mapping[str, str]) -> int:

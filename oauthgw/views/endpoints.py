@@ -43,7 +43,7 @@ def machine_endpoint(*methods: str) -> Callable[[View], View]:
         def endpoint(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             response = _answer(view, methods, request, *args, **kwargs)
             response["Access-Control-Allow-Origin"] = "*"
-            response["Access-Control-Expose-Headers"] = "WWW-Authenticate"
+            response["Access-Control-Expose-Headers"] = "Retry-After, WWW-Authenticate"
             if "Cache-Control" not in response:
                 response["Cache-Control"] = "no-store"
             return response

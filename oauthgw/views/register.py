@@ -13,14 +13,16 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from oauthgw.clients import management, metadata, registration, removal
 from oauthgw.clients.registration import Registered
-from oauthgw.guard import origin
+from oauthgw.guard import limits, origin
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
 from oauthgw.models import Client
+from oauthgw.views import limited
 from oauthgw.views.endpoints import error, machine_endpoint
 
 
 @machine_endpoint("POST")
+@limited.machine(limits.REGISTER)
 def register(request: HttpRequest) -> HttpResponse:
     """Registers a client and answers everything that was kept; nobody vouches for the client by that."""
     if gateway().client_registration == "closed":

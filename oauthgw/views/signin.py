@@ -12,13 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from oauthgw import identity
-from oauthgw.guard import origin
+from oauthgw.guard import limits, origin
 from oauthgw.guard.database import give_connection_back
 from oauthgw.identity import browser, dev, people, sessions, signin
 from oauthgw.identity.provider import Person, Provider, ProviderError
 from oauthgw.journal.recorder import Kind, caller, record
 from oauthgw.models.identity import label
-from oauthgw.views import endpoints, parameters
+from oauthgw.views import endpoints, limited, parameters
 from oauthgw.views import signin_problems as problems
 from oauthgw.views.pages import show
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 @never_cache
 @require_http_methods(["GET"])
+@limited.page(limits.LOGIN)
 def login(request: HttpRequest) -> HttpResponse:
     """Begins a sign-in, also for somebody who is signed in already and wants to be somebody else."""
     try:
@@ -63,6 +64,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET"])
+@limited.page(limits.CALLBACK)
 def callback(request: HttpRequest) -> HttpResponse:
     """The provider's redirect back: with a code, or with an error (RFC 6749 §4.1.2)."""
     provider = identity.configured()

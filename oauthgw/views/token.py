@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from oauth2_provider.views.mixins import OAuthLibMixin
 
 from oauthgw import tokens
+from oauthgw.guard import limits
 from oauthgw.views.client_requests import client_request, invalid_client
 from oauthgw.views.endpoints import error, machine_endpoint
 
@@ -27,7 +28,7 @@ _EXPLANATIONS = {
 
 
 @machine_endpoint("POST")
-@client_request(requires="grant_type")
+@client_request(requires="grant_type", limit=limits.TOKEN)
 def token(request: HttpRequest) -> HttpResponse:
     """Exchanges a code or a refresh token."""
     with transaction.atomic():

@@ -6,6 +6,7 @@ SQLite, or PostgreSQL with TEST_DATABASE=postgresql. A developer's `.env` and ex
 import os
 import secrets
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support import databases, environment
@@ -21,7 +22,10 @@ for _setting in environment.setting_names() - _mine.keys():
 os.environ.update(_mine)
 
 from gatewaysite.settings import *  # noqa: E402, F403
-from gatewaysite.settings import DATABASES  # noqa: E402
+from gatewaysite.settings import DATABASES, GATEWAY  # noqa: E402
 
 # A file rather than SQLite's shared memory, whose table locks no busy timeout waits for.
 DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder.name) / f"{_name}.sqlite3") if databases.KIND == "sqlite" else _name}
+
+# All tests of this process come from one address within minutes; those of the limits set a scale of their own.
+GATEWAY = replace(GATEWAY, rate_limit_scale=1000)

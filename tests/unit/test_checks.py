@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from gatewaysite.checks import refuse_misconfiguration
+from gatewaysite.environment import Environment
 from oauthgw.guard.conf import Gateway, WorkOS
 from oauthgw.guard.secret import Secret
 
@@ -218,12 +219,26 @@ def test_nothing_set_at_all_names_everything_that_is_needed() -> None:
         ("WORKOS_API_BASE_URL", "https://user@api.workos.com", "https URL"),
         ("DEBUG", "maybe", "true or false"),
         ("ACCESS_TOKEN_TTL_SECONDS", "30000", "from 1 to 28800"),
+        ("RATE_LIMIT_SCALE", "-1", "from 0 to 1000"),
     ],
 )
 def test_a_misspelt_value_is_refused_by_name(name: str, value: str, named: str) -> None:
     result = check({**ENVIRONMENT, name: value})
     assert result.returncode != 0
     assert f"{name} is " in result.stderr and named in result.stderr
+
+
+@pytest.mark.parametrize("value", ["-0.5", "1000.1", "1e3", "nan", "inf", "1,5", ".5", "many"])
+def test_a_factor_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("A_SCALE", value)
+    with pytest.raises(ImproperlyConfigured, match=r"A_SCALE is .*: write a number from 0 to 1000, such as 2 or 0.5"):
+        Environment().factor("A_SCALE", 1.0, maximum=1000)
+
+
+@pytest.mark.parametrize(("value", "read"), [("0", 0), ("0.5", 0.5), ("3", 3), ("1000", 1000), ("", 1)])
+def test_a_factor_may_be_none_a_fraction_or_large(monkeypatch: pytest.MonkeyPatch, value: str, read: float) -> None:
+    monkeypatch.setenv("A_SCALE", value)
+    assert Environment().factor("A_SCALE", 1.0, maximum=1000) == read
 
 
 def test_a_list_without_entries_counts_as_not_set() -> None:
