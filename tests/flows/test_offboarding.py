@@ -74,8 +74,8 @@ async def ended(line: Line) -> float:
 
 async def out(line: Line, token: str, visitor: Visitor) -> float:
     """Waits until one process refuses token and session; when it did."""
-    while (await call(line, token), await account(line, visitor)) != (401, 302):  # noqa: ASYNC110  (nobody tells)
-        await asyncio.sleep(0.02)
+    while (await call(line, token), await account(line, visitor)) != (401, 303):  # noqa: ASYNC110  (nobody tells)
+        await asyncio.sleep(0.05)
     return time.monotonic()
 
 
