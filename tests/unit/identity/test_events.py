@@ -218,6 +218,14 @@ def test_what_is_about_nobody_here_changes_nothing(hook: Hook, alices: Standing,
     assert alices.is_untouched()
 
 
+def test_a_directory_of_no_organisation_speaks_for_nobody(hook: Hook, alices: Standing) -> None:
+    Identity.objects.update(organization_id="")
+    before = rows()
+    hook.send("dsync.user.deleted", **directory_user(organization_id=None))
+    hook.send("organization_membership.deleted", **member(organization_id=""))
+    assert rows() == before
+
+
 def test_a_revoked_session_ends_that_browser_and_nothing_else(hook: Hook, alices: Standing) -> None:
     other = Browser(HTTP_HOST="localhost:9000")
     other.force_login(alices.person.user)
