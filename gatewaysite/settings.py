@@ -61,6 +61,7 @@ GATEWAY = Gateway(
         client_id=_env.text("WORKOS_CLIENT_ID"),
         client_secret=Secret(_env.text("WORKOS_CLIENT_SECRET")),
         api_base_url=_env.base_url("WORKOS_API_BASE_URL", "https://api.workos.com"),
+        webhook_secret=Secret(_env.text("WORKOS_WEBHOOK_SECRET")),
     ),
     sign_in_allow=_env.words("SIGN_IN_ALLOW", ("*",) if DEBUG else ()),
     admins=_env.words("GATEWAY_ADMINS"),

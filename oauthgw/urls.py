@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from oauthgw.views import authorize, endpoints, introspect, metadata, register, signin, token
+from oauthgw.views import authorize, endpoints, introspect, metadata, register, signin, token, webhook
 
 _SLUG = r"mcp/[a-z0-9][a-z0-9-]{0,62}"
 _ROUTE = rf"(?P<path>/{_SLUG})"
@@ -29,5 +29,6 @@ urlpatterns = [
     re_path(r"^oauth/callback/?$", signin.callback, name="callback"),
     re_path(r"^oauth/logout/?$", signin.logout, name="logout"),
     re_path(r"^oauth/dev-login/?$", signin.dev_login, name="dev-login"),
+    re_path(r"^webhooks/workos/?$", webhook.workos),
     re_path(r"^(?:oauth|mcp|\.well-known)(?:/[\s\S]*)?\Z", endpoints.not_found),
 ]

@@ -19,6 +19,7 @@ class WorkOS:
     client_id: str = ""
     client_secret: Secret = field(default_factory=lambda: Secret(""))
     api_base_url: str = "https://api.workos.com"
+    webhook_secret: Secret = field(default_factory=lambda: Secret(""))  # empty: there is no webhook
 
 
 @dataclass(frozen=True, slots=True)

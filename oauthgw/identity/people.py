@@ -40,6 +40,11 @@ def may_still_act(user: AbstractBaseUser) -> bool:
     return User.objects.filter(active_users(), pk=user.pk).exists()
 
 
+def same_address(one: str, other: str) -> bool:
+    """Whether two e-mail addresses are one, in whatever case they are written."""
+    return _fold(one) == _fold(other)
+
+
 def admit(provider: str, person: Person, *, admin: bool) -> User:
     """The user for this person, made or brought up to date, with the journal's entry, in one transaction.
 
@@ -108,7 +113,7 @@ def _allows(entry: str, person: Person) -> bool:
 
 
 def _is_email(entry: str, person: Person) -> bool:
-    return person.email_verified and _fold(entry) == _fold(person.email)
+    return person.email_verified and same_address(entry, person.email)
 
 
 def _fold(text: str) -> str:

@@ -6,7 +6,7 @@ Knows session rows and the journal; knows no page. A browser that signs itself o
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.db.models import QuerySet
@@ -62,6 +62,13 @@ def end_others(user: AbstractBaseUser, here: SessionBase) -> int:
 def end_all(user: AbstractBaseUser, reason: str) -> int:
     """Signs the user out everywhere; returns of how many browsers."""
     return _end(user, BrowserSession.objects.filter(user_id=user.pk), reason)
+
+
+def end_at_provider(sid: str, reason: str) -> int:
+    """Signs out of the browsers in which the provider's session with this id began; returns how many."""
+    rows = BrowserSession.objects.filter(sid=sid)
+    users = User.objects.filter(pk__in=rows.values("user_id"))
+    return sum(_end(user, rows.filter(user_id=user.pk), reason) for user in users)
 
 
 def expired() -> QuerySet[BrowserSession]:

@@ -22,7 +22,7 @@ def active_users(through: str = "") -> models.Q:
 
 
 class Identity(models.Model):
-    """A user as the identity provider knows them, as of their last sign-in."""
+    """A user as the identity provider knows them, as of their last sign-in and what it told since."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="identity")
     provider = models.CharField(max_length=32)
@@ -33,6 +33,7 @@ class Identity(models.Model):
     role = models.CharField(max_length=255, blank=True)
     permissions = models.JSONField(default=list, blank=True)
     signed_in_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When the newest change that the provider told of happened there.")
 
     class Meta:
         verbose_name_plural = "identities"
