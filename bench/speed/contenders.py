@@ -105,7 +105,22 @@ def django(stage: Stage) -> list[Contender]:
     made = [sys.executable, "-m", "bench.speed.obvious", token]
     subprocess.run(made, cwd=ROOT, env=environment.clean(**settings), check=True)  # noqa: S603
     alone = ["-c", os.devnull]  # gunicorn would take the project's configuration from the folder
-    command = [sys.executable, "-m", "gunicorn", *alone, "-k", "gthread", "--threads", "32", "-w", "1", "-b", f"127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        *alone,
+        "-k",
+        "gthread",
+        "--keep-alive",
+        "75",
+        "--threads",
+        "32",
+        "-w",
+        "1",
+        "-b",
+        f"127.0.0.1:{port}",
+    ]
     pid = stage.start("django", [*command, "bench.speed.obvious:application"], port, stage.processors.served(), **settings)
     return [Contender("django", f"http://127.0.0.1:{port}/mcp", pid, stage.upstream.pid, [token])]
 

@@ -161,6 +161,11 @@ class Waiting(Asking):
     def end(self) -> None:
         self._transport.close()
 
+    def connection_lost(self, error: Exception | None) -> None:
+        if self in self._idle:  # a server may close what is idle; the others do its work
+            self._idle.remove(self)
+        super().connection_lost(error)
+
 
 def _is_whole(data: bytes, head: int) -> bool:
     """Whether these bytes, whose head ends there, are a whole answer."""
