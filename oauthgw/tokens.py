@@ -33,6 +33,7 @@ from oauthgw.guard import sealed
 from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
 from oauthgw.identity import people
+from oauthgw.journal import recorder as journal
 from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.models import Event
 from oauthgw.journal.recorder import Kind, record, record_once
@@ -113,7 +114,7 @@ def mint(code: AuthorizationCode, *, with_refresh_token: bool, signed_for: bool)
 def find_refresh_token(value: str, client: Client) -> Presented | None:
     """The client's refresh token with this value, with its family locked until the transaction ends (rule 5)."""
     digest = sealed.digest(value)
-    families = Grant.objects.select_related("user").filter(client=client, refresh_tokens__token_checksum=digest)
+    families = Grant.objects.select_related("user", "user__identity").filter(client=client, refresh_tokens__token_checksum=digest)
     grant = families.select_for_update(of=("self",)).first()
     if grant is None:
         return None
@@ -204,7 +205,7 @@ def _end(grant: Grant, reason: str, by: AbstractBaseUser | None) -> bool:
     """Marks a grant as revoked, with the journal's entry; whether it was not before."""
     ended = Grant.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now(), revoked_reason=reason[:200])
     if ended:
-        _journal(Kind.GRANT_REVOKED, grant, reason + (f" (by {by})" if by is not None else ""))
+        _journal(Kind.GRANT_REVOKED, grant, journal.by(reason, by))
     return bool(ended)
 
 

@@ -15,11 +15,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils.dateparse import parse_datetime
 
+from oauthgw import auditors
 from oauthgw.ending import end_grants
 from oauthgw.identity import people, signed_in
 from oauthgw.identity.deliveries import TOLERANCE_SECONDS
 from oauthgw.identity.provider import Person
-from oauthgw.identity.workos import ID_LENGTH, WorkOSProvider
+from oauthgw.identity.workos import ID_LENGTH, NAME_LENGTH, WorkOSProvider, email_of, text_of
 from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Identity
@@ -50,8 +51,16 @@ def read(body: bytes) -> Event:
     """The event in a delivery's body. Raises Unreadable."""
     try:
         told = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("not JSON") from error
+    return told_as(told)
+
+
+def told_as(told: Any) -> Event:
+    """The event in WorkOS's own form, which deliveries and the Events API share. Raises Unreadable."""
+    try:
         name, data, at = told["event"], told["data"], parse_datetime(told["created_at"])
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Unreadable("not an event in JSON") from error
     if not isinstance(name, str) or not isinstance(data, dict) or at is None or at.tzinfo is None:
         raise Unreadable("not an event")
@@ -76,6 +85,35 @@ def _user_deleted(event: Event) -> None:
             record(Kind.USER_DEACTIVATED, user=user, reason="Deleted at WorkOS.")
         if _end_everything(user, "The user was deleted at WorkOS.") or was_active:
             publish(Topic.USER, user.pk)
+
+
+def _user_unknown(event: Event) -> None:
+    """WorkOS, asked, knows no such user. Ends what they hold, but switches nobody off: the gateway may be in another environment now."""
+    for identity in _known(subject=event.id_at("id")):
+        if _end_everything(identity.user, "WorkOS does not know the user any more."):
+            publish(Topic.USER, identity.user_id)
+
+
+def _user_updated(event: Event) -> None:
+    """Takes over another e-mail address and name; what rested on the former address ends with it."""
+    if not isinstance(event.data.get("email"), str):
+        return
+    for identity in _known(subject=event.id_at("id")):
+        if _before_sign_in(identity, event) or (identity.profile_told_at is not None and event.at < identity.profile_told_at):
+            continue
+        was_named = people.is_admin(_person(identity, set()))
+        identity.email, identity.email_verified = email_of(event.data.get("email")), event.data.get("email_verified") is True
+        identity.profile_told_at = event.at
+        identity.save(update_fields=["email", "email_verified", "profile_told_at"])
+        User.objects.filter(pk=identity.user_id).update(
+            email=identity.email,
+            first_name=text_of(event.data.get("first_name"), NAME_LENGTH),
+            last_name=text_of(event.data.get("last_name"), NAME_LENGTH),
+        )
+        if was_named:  # by their address: a role still counts
+            _judge_operator(identity, {identity.role})
+        if not people.may_sign_in(_person(identity)) and _end_everything(identity.user, "The user's e-mail address changed at WorkOS."):
+            publish(Topic.USER, identity.user_id)
 
 
 def _membership_ended(event: Event) -> None:
@@ -127,15 +165,20 @@ def _session_revoked(event: Event) -> None:
         signed_in.end_at_provider(session_id, "The session was ended at WorkOS.")
 
 
-_RULES: dict[str, Callable[[Event], None]] = {
+UNKNOWN_USER = "user.unknown"
+"""No event of WorkOS's: what it says when it is asked about somebody who is not there."""
+
+_TOLD: dict[str, Callable[[Event], None]] = {
     "user.deleted": _user_deleted,
+    "user.updated": _user_updated,
     "organization_membership.deleted": _membership_ended,
     "organization_membership.updated": _membership_updated,
     "dsync.user.deleted": _directory_user_deleted,
     "dsync.user.updated": _directory_user_updated,
     "session.revoked": _session_revoked,
 }
-NAMES = frozenset(_RULES)
+_RULES = {**_TOLD, UNKNOWN_USER: _user_unknown}
+NAMES = frozenset(_TOLD)
 """The events to select for the webhook endpoint at WorkOS."""
 
 
@@ -154,6 +197,10 @@ def _is_old(identity: Identity, event: Event) -> bool:
     """Whether something newer is known of this membership: from a later event, or from the sign-in's token."""
     if identity.told_at is not None and event.at < identity.told_at:
         return True
+    return _before_sign_in(identity, event)
+
+
+def _before_sign_in(identity: Identity, event: Event) -> bool:
     return identity.signed_in_at is not None and event.at < identity.signed_in_at - CLOCKS_DIFFER
 
 
@@ -177,7 +224,7 @@ def _judge_operator(identity: Identity, roles: set[str]) -> None:
     """Takes an operator's rights away when `GATEWAY_ADMINS` no longer names the person."""
     user = identity.user
     if (user.is_staff or user.is_superuser) and not people.is_admin(_person(identity, roles)):
-        User.objects.filter(pk=user.pk).update(is_staff=False, is_superuser=False)
+        User.objects.filter(pk=user.pk).update(is_staff=auditors.includes(user), is_superuser=False)
 
 
 def _person(identity: Identity, roles: set[str] | None = None) -> Person:
@@ -194,6 +241,7 @@ def _person(identity: Identity, roles: set[str] | None = None) -> Person:
 
 def _end_everything(user: User, reason: str) -> int:
     """Ends sessions first, so that none of them gives a new code; returns how many sessions and grants ended."""
+    auditors.remove(User.objects.filter(pk=user.pk), reason)
     return signed_in.end_all(user, reason) + end_grants(reason, user_id=user.pk)
 
 

@@ -72,6 +72,11 @@ def is_shared(url: str) -> bool:
     return _shared(url) is not None
 
 
+def count(url: str) -> int:
+    """How many keys that can sign for us the set at this URL holds; fetches it, and keeps nothing. Raises ProviderError."""
+    return len(_fetch(url))
+
+
 def _fetch(url: str) -> dict[str, dict[str, Any]]:
     answer = wire.ask("GET", url)
     if answer.status >= 500 or answer.status == 429:

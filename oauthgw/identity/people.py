@@ -7,6 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from oauthgw import auditors
 from oauthgw.guard.conf import gateway
 from oauthgw.identity.provider import Person
 from oauthgw.journal.changes import Topic, publish
@@ -86,7 +87,8 @@ def _new_user(person: Person) -> User:
 def _update_user(user: User, person: Person, admin: bool) -> None:
     user.email, user.first_name, user.last_name = person.email, person.first_name, person.last_name
     if not person.impersonator:  # the row is the person's own; what an impersonated session may do is settled by its backend
-        user.is_staff = user.is_superuser = admin
+        user.is_superuser = admin
+        user.is_staff = admin or auditors.includes(user)
     user.save(update_fields=["email", "first_name", "last_name", "is_staff", "is_superuser"])
 
 
@@ -94,7 +96,8 @@ def _update_identity(identity: Identity, person: Person) -> None:
     identity.email, identity.email_verified = person.email, person.email_verified
     if not person.impersonator or identity.pk is None:  # an impersonator's session may be in another organisation than the person's own
         identity.organization_id, identity.role, identity.permissions = person.organization_id, person.role, list(person.permissions)
-    identity.signed_in_at = timezone.now()
+    identity.signed_in_at = identity.asked_at = timezone.now()  # whoever signs in is known there
+    identity.unanswered_since = None
     identity.save()
 
 

@@ -33,8 +33,16 @@ class Place:
 
 def places(user: AbstractBaseUser, here: SessionBase) -> list[Place]:
     """Every browser in which this user is signed in: the one that asks first, then the last seen."""
-    own = _key_of(here)
-    found = [
+    return sorted(_places(user, _key_of(here)), key=lambda place: not place.is_here)
+
+
+def everywhere(user: AbstractBaseUser) -> list[Place]:
+    """The same for somebody else who looks: the last seen first."""
+    return _places(user, "")
+
+
+def _places(user: AbstractBaseUser, own: str) -> list[Place]:
+    return [
         Place(
             id=row.pk,
             device=described(row.user_agent),
@@ -46,7 +54,6 @@ def places(user: AbstractBaseUser, here: SessionBase) -> list[Place]:
         )
         for row in BrowserSession.objects.live(user)
     ]
-    return sorted(found, key=lambda place: not place.is_here)
 
 
 def end(user: AbstractBaseUser, session_id: int) -> bool:

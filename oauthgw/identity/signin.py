@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from oauthgw.guard.sealed import Unsealable, b64, digest, seal, unseal
+from oauthgw.guard.sealed import Unsealable, b64, digest, reseal, seal, unseal
 from oauthgw.guard.secret import Secret
 from oauthgw.models import SignIn
 
@@ -116,3 +116,8 @@ def safe_next(path: str) -> str:
 def _challenge(verifier: Secret) -> str:
     """RFC 7636 §4.2, S256."""
     return b64(hashlib.sha256(verifier.reveal().encode("ascii")).digest())
+
+
+def reseal_verifier(stored: str) -> str:
+    """The same verifier under the current key. Raises Unsealable."""
+    return reseal(_PURPOSE, stored)

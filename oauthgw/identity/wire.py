@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import requests.auth
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from oauthgw.guard import origin
+from oauthgw.guard.secret import Secret
 from oauthgw.identity.provider import Kind, ProviderError
 
 CONNECT_SECONDS = 5.0
@@ -23,20 +25,31 @@ MAX_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `body` is None for anything but a JSON object; `retry_after` is in seconds."""
+    """What came back. `body` is None for anything but a JSON object; `retry_after` is in seconds; `location` is where a redirect leads."""
 
     status: int
     body: dict[str, Any] | None = field(repr=False)
     retry_after: int | None = None
+    location: str = field(default="", repr=False)
 
 
-def ask(method: str, url: str, body: dict[str, str] | None = None) -> Answer:
+class _Session(requests.Session):
+    """Sees no redirects: the library reads their address also where it is not to follow them, and fails on one that is none."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def ask(
+    method: str, url: str, body: dict[str, str] | None = None, *, bearer: Secret | None = None, read_seconds: float = READ_SECONDS
+) -> Answer:
     """Sends one request and reads its JSON answer, whatever its status. Redirects are not followed.
 
-    Raises ProviderError (UNREACHABLE, SLOW, FAILING) when there is no answer, or none that is small enough.
+    `bearer` goes into the Authorization header. Raises ProviderError (UNREACHABLE, SLOW, FAILING) when there is no answer, or none that
+    is small enough.
     """
     try:
-        with requests.Session() as session:
+        with _Session() as session:
             # A loopback provider (the emulator) is never reached through the environment's proxy.
             session.trust_env = not origin.is_loopback_host(urlsplit(url).netloc)
             with session.request(
@@ -44,16 +57,29 @@ def ask(method: str, url: str, body: dict[str, str] | None = None) -> Answer:
                 url,
                 json=body,
                 headers={"Accept": "application/json", "User-Agent": "mcp-gateway"},
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                auth=_Bearer(bearer) if bearer is not None else None,  # as `auth`, so that no .netrc overrides it
+                timeout=(min(CONNECT_SECONDS, read_seconds), read_seconds),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 content = _read(response)
-                return Answer(response.status_code, _json_object(content), _seconds(response.headers.get("Retry-After", "")))
+                wait, location = _seconds(response.headers.get("Retry-After", "")), response.headers.get("Location", "")
+                return Answer(response.status_code, _json_object(content), wait, location)
     except (requests.Timeout, ReadTimeoutError) as error:
         raise ProviderError(Kind.SLOW, "The sign-in service did not answer in time.", detail=type(error).__name__) from error
     except (requests.RequestException, HTTPError, OSError) as error:
         raise ProviderError(Kind.UNREACHABLE, "The sign-in service could not be reached.", detail=type(error).__name__) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer(requests.auth.AuthBase):
+    """RFC 6750 §2.1."""
+
+    token: Secret
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token.reveal()}"
+        return request
 
 
 def _read(response: requests.Response) -> bytes:

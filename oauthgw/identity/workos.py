@@ -92,6 +92,17 @@ class WorkOSProvider:
             raise ProviderError(Kind.FAILING, "WorkOS gave an answer that could not be read.", detail="no JSON object")
         return self._person(answer.body)
 
+    def confirm_credentials(self) -> None:
+        """Returns when client ID and API key are of one environment. Blocks on the network. Raises ProviderError.
+
+        Asked with a code that never was, WorkOS refuses the code; when it refuses who asks, they are not.
+        """
+        try:
+            self.exchange(code="never_given", verifier="v" * 43, ip="", user_agent="")
+        except ProviderError as error:
+            if error.kind is not Kind.REFUSED:
+                raise
+
     def sign_out_url(self, *, session_id: str, return_to: str) -> str:
         return f"{self._endpoints.logout}?{urlencode({'session_id': session_id, 'return_to': return_to})}"
 
@@ -101,20 +112,20 @@ class WorkOSProvider:
             raise ProviderError(Kind.FAILING, "WorkOS gave an answer that could not be read.", detail="no user or no access token")
         claims = self.verified_claims(token)
         subject = claims["sub"]
-        if subject != user.get("id") or subject != _text(subject, NAME_LENGTH):
+        if subject != user.get("id") or subject != text_of(subject, NAME_LENGTH):
             raise _untrusted("the token speaks of another user than the answer")
-        role = _text(claims.get("role"), ID_LENGTH)
+        role = text_of(claims.get("role"), ID_LENGTH)
         return Person(
             subject=subject,
-            email=_email(user.get("email")),
+            email=email_of(user.get("email")),
             email_verified=user.get("email_verified") is True,
-            first_name=_text(user.get("first_name"), NAME_LENGTH),
-            last_name=_text(user.get("last_name"), NAME_LENGTH),
-            organization_id=_text(claims.get("org_id") or body.get("organization_id"), ID_LENGTH),
+            first_name=text_of(user.get("first_name"), NAME_LENGTH),
+            last_name=text_of(user.get("last_name"), NAME_LENGTH),
+            organization_id=text_of(claims.get("org_id") or body.get("organization_id"), ID_LENGTH),
             role=role,
             roles=frozenset(filter(None, (role, *_texts(claims.get("roles"))))),
             permissions=_texts(claims.get("permissions")),
-            session_id=_text(claims.get("sid"), ID_LENGTH),
+            session_id=text_of(claims.get("sid"), ID_LENGTH),
             impersonator=_impersonator(body.get("impersonator"), claims.get("act")),
         )
 
@@ -159,7 +170,7 @@ def _untrusted(detail: str) -> ProviderError:
     )
 
 
-def _text(value: object, limit: int) -> str:
+def text_of(value: object, limit: int) -> str:
     """A string fit to store and show: no control characters (PostgreSQL refuses NUL) or lone surrogates, cut at `limit` characters."""
     if not isinstance(value, str):
         return ""
@@ -169,12 +180,12 @@ def _text(value: object, limit: int) -> str:
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(text for text in (_text(item, ID_LENGTH) for item in value[:MAX_PERMISSIONS]) if text)
+    return tuple(text for text in (text_of(item, ID_LENGTH) for item in value[:MAX_PERMISSIONS]) if text)
 
 
-def _email(value: object) -> str:
+def email_of(value: object) -> str:
     """The address, or nothing: an address that was cleaned or cut would be another one."""
-    text = _text(value, EMAIL_LENGTH)
+    text = text_of(value, EMAIL_LENGTH)
     return text if text == value and "@" in text else ""
 
 
@@ -183,5 +194,5 @@ def _impersonator(named: object, actor: object) -> str:
     email = named.get("email") if isinstance(named, dict) else None
     subject = actor.get("sub") if isinstance(actor, dict) else None
     if named or actor:
-        return _text(email, EMAIL_LENGTH) or _text(subject, ID_LENGTH) or "unknown"
+        return text_of(email, EMAIL_LENGTH) or text_of(subject, ID_LENGTH) or "unknown"
     return ""

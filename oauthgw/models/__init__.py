@@ -2,7 +2,7 @@
 
 from oauthgw.models.client import Client, UsedAssertion
 from oauthgw.models.consent import Consent
-from oauthgw.models.identity import Identity, SignIn
+from oauthgw.models.identity import EventCursor, Identity, SignIn
 from oauthgw.models.session import BrowserSession
 from oauthgw.models.tokens import AccessToken, AuthorizationCode, DeviceGrant, Grant, IDToken, RefreshToken
 
@@ -13,6 +13,7 @@ __all__ = [
     "Client",
     "Consent",
     "DeviceGrant",
+    "EventCursor",
     "Grant",
     "IDToken",
     "Identity",

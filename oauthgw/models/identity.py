@@ -34,6 +34,11 @@ class Identity(models.Model):
     permissions = models.JSONField(default=list, blank=True)
     signed_in_at = models.DateTimeField(null=True, blank=True)
     told_at = models.DateTimeField(null=True, blank=True, help_text="When the newest change that the provider told of happened there.")
+    profile_told_at = models.DateTimeField(null=True, blank=True, help_text="The same, of e-mail address and name.")
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the provider was last asked whether it still knows the user.")
+    unanswered_since = models.DateTimeField(
+        null=True, blank=True, help_text="The first question since the provider's last answer; empty when it answered the last one."
+    )
 
     class Meta:
         verbose_name_plural = "identities"
@@ -44,6 +49,17 @@ class Identity(models.Model):
 
     def __str__(self) -> str:
         return self.email or self.subject
+
+
+class EventCursor(models.Model):
+    """How far the provider's list of events was read."""
+
+    provider = models.CharField(max_length=32, unique=True)
+    event_id = models.CharField(max_length=255, blank=True, help_text="The last event that was read.")
+    read_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.provider} up to {self.event_id or 'nothing yet'}"
 
 
 class SignIn(models.Model):

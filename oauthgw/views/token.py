@@ -13,6 +13,7 @@ from oauth2_provider.views.mixins import OAuthLibMixin
 
 from oauthgw import tokens
 from oauthgw.guard import limits
+from oauthgw.identity import standing
 from oauthgw.views.client_requests import client_request, invalid_client
 from oauthgw.views.endpoints import error, machine_endpoint
 
@@ -30,12 +31,21 @@ _EXPLANATIONS = {
 @machine_endpoint("POST")
 @client_request(requires="grant_type", limit=limits.TOKEN)
 def token(request: HttpRequest) -> HttpResponse:
-    """Exchanges a code or a refresh token."""
-    with transaction.atomic():
-        _, _, body, status = OAuthLibMixin().create_token_response(request)
-        if status == 401:
-            tokens.note_client_may_not_act(request.POST.get("refresh_token", ""))
-    return _answer(body, status)
+    """Exchanges a code or a refresh token.
+
+    When the provider has to be asked about the user first, everything up to there is undone, so that no lock waits for the network.
+    """
+    while True:
+        try:
+            with transaction.atomic():
+                _, _, body, status = OAuthLibMixin().create_token_response(request)
+                if status == 401:
+                    tokens.note_client_may_not_act(request.POST.get("refresh_token", ""))
+            return _answer(body, status)
+        except standing.Due as due:
+            standing.ask(due.identity)  # notes first that it was asked, so that it is not due again
+        except standing.Unanswered:
+            return _come_back()
 
 
 @machine_endpoint("POST")
@@ -45,6 +55,14 @@ def revoke(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         _, _, body, status = OAuthLibMixin().create_revocation_response(request)
     return _answer(body or "{}", status)
+
+
+def _come_back() -> HttpResponse:
+    """503, so that the client keeps its refresh token: nothing says that the user is gone."""
+    sentence = "The sign-in service has not answered for a day, so that no new tokens are given. This connection goes on when it is back."
+    response: HttpResponse = error(503, "temporarily_unavailable", sentence)
+    response["Retry-After"] = str(int(standing.ASK_AGAIN.total_seconds()))
+    return response
 
 
 def _answer(body: str, status: int) -> HttpResponse:

@@ -1,4 +1,6 @@
-"""PostgreSQL behind a wire that is cut, or goes silent: 503 in good time, never a 401, and served again as soon as it is back."""
+"""PostgreSQL behind a wire that is cut, or goes silent: 503 in good time, never a 401, and served again as soon as it is
+back (RFC 9110 §15.6.4; CWE-703).
+"""
 
 import asyncio
 import contextlib

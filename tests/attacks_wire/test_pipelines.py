@@ -1,4 +1,5 @@
-"""Requests in a row on one connection: what is wrong with a later one says nothing in the place of an earlier one's answer.
+"""Requests in a row on one connection: what is wrong with a later one says nothing in the place of an earlier one's
+answer (RFC 9112 §9.3.2; CWE-444).
 
 The real protocol on a real socket, before an application of a few lines.
 """

@@ -1,4 +1,4 @@
-"""Whoever lost the right to call cannot, from that moment on."""
+"""Whoever lost the right to call cannot, from that moment on (RFC 7009 §2, RFC 9700 §4.14; CWE-613, CWE-367)."""
 
 import asyncio
 import contextlib

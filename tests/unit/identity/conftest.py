@@ -51,6 +51,8 @@ class Standin:
         self.key_requests = 0
         self.answer: Callable[[], Reply] = lambda: Reply(body=self.signed_in())
         self.answer_keys: Callable[[], Reply] = lambda: Reply(body={"keys": self.published})
+        self.asked: list[tuple[str, str]] = []  # path with query, and the Authorization header, of whatever is asked with the API key
+        self.answer_api: Callable[[str], Reply] = lambda path: Reply(404, {"code": "entity_not_found", "message": "Not found."})
         self.silent = threading.Event()  # while set, requests get no answer
         self.released = threading.Event()
 
@@ -111,8 +113,12 @@ def standin(signing_keys: tuple[RSAPrivateKey, RSAPrivateKey]) -> Iterator[Stand
             self._send(pretended.answer)
 
         def do_GET(self) -> None:
-            pretended.key_requests += 1
-            self._send(pretended.answer_keys)
+            if self.path.startswith("/sso/jwks/"):
+                pretended.key_requests += 1
+                self._send(pretended.answer_keys)
+            else:
+                pretended.asked.append((self.path, self.headers.get("Authorization", "")))
+                self._send(lambda: pretended.answer_api(self.path))
 
         def _send(self, answer: Callable[[], Reply]) -> None:
             if pretended.silent.is_set():

@@ -238,6 +238,15 @@ def test_every_refusal_has_a_kind(standin: Standin, status: int, body: Any, kind
     assert refused_as(standin) is kind
 
 
+@pytest.mark.parametrize("location", ["http://[", "https://[::1", "http://x:99999999/", "//[", "\xff"])
+def test_a_redirect_to_what_is_no_address_is_a_failing_provider(standin: Standin, location: str) -> None:
+    """The library that asks looks at the address although it is not to follow it."""
+    standin.answer = lambda: Reply(302, b"", {"Location": location})
+    with pytest.raises(ProviderError) as failed:
+        standin.exchange()
+    assert failed.value.kind is Kind.FAILING
+
+
 @pytest.mark.parametrize(("length", "read"), [(wire.MAX_BYTES // 2, True), (wire.MAX_BYTES, False)])
 def test_an_answer_is_read_up_to_a_bound(standin: Standin, length: int, read: bool) -> None:
     standin.answer = lambda: Reply(body=standin.signed_in(padding="x" * length))
