@@ -110,3 +110,8 @@ def opened_headers(stored: str) -> dict[str, Secret]:
         return {}
     opened: dict[str, str] = json.loads(sealed.unseal(_PURPOSE, stored).reveal())
     return {name: Secret(value) for name, value in opened.items()}
+
+
+def reseal_headers(stored: str) -> str:
+    """The same headers under the current key. Raises sealed.Unsealable."""
+    return sealed.reseal(_PURPOSE, stored)
