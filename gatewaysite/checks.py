@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{43}=?")  # 32 bytes in base64url
 _MIN_LENGTH, _MIN_DISTINCT = 50, 5  # as Django's own security.W009, which runs only under --deploy
+_MIN_DISTINCT_BYTES = 16  # of 32 random ones about 30 differ; fewer than 16 do not happen
 _HOW_TO_MAKE_ONE = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 _HOW_TO_MAKE_A_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
 
@@ -68,6 +69,15 @@ def check_encryption_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
         for position, key in enumerate(keys, start=1)
         if not _is_key(key)
     ]
+    if not problems and not gateway().debug:
+        problems += [
+            Error(
+                f"TOKEN_ENCRYPTION_KEYS: key {position} of {len(keys)} can be guessed. Make one with {_HOW_TO_MAKE_A_KEY}.",
+                id="gateway.E008",
+            )
+            for position, key in enumerate(keys, start=1)
+            if len(set(_bytes(key))) < _MIN_DISTINCT_BYTES
+        ]
     if not problems and len({_bytes(key) for key in keys}) < len(keys):
         problems.append(Error("TOKEN_ENCRYPTION_KEYS holds the same key twice: remove the second.", id="gateway.E005"))
     return problems

@@ -15,6 +15,7 @@ from oauthgw.guard.conf import gateway
 
 _CLIENT_ID = re.compile(r"client_[A-Za-z0-9_]+")
 _ALLOWED = re.compile(r"\*|@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|org_[A-Za-z0-9_]+")
+_SECRET_LENGTH = 16
 _DASHBOARD = "from the WorkOS dashboard (API Keys)"
 
 
@@ -59,6 +60,20 @@ def check_workos(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+@register
+def check_webhook_secret(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Whoever knows it can sign people out: WorkOS makes one of random characters, and a made-up one would match nothing."""
+    secret = gateway().workos.webhook_secret.reveal()
+    if not secret or gateway().debug or len(secret) >= _SECRET_LENGTH:
+        return []
+    return [
+        Error(
+            "WORKOS_WEBHOOK_SECRET can be guessed: copy the signing secret of the endpoint from the WorkOS dashboard (Webhooks).",
+            id="oauthgw.E014",
+        )
+    ]
 
 
 @register

@@ -74,6 +74,17 @@ def unseal(purpose: str, sealed: str) -> Secret:
     return Secret(plain.decode())
 
 
+def key_of(sealed: str) -> str:
+    """The id of the key that a sealed value names; empty when it names none."""
+    parts = sealed.split(".")
+    return parts[1] if len(parts) == 3 else ""
+
+
+def reseal(purpose: str, sealed: str) -> str:
+    """The same value, sealed under the current key; as it is, if it is that already. Raises Unsealable."""
+    return sealed if key_of(sealed) == current_key() else seal(purpose, unseal(purpose, sealed))
+
+
 def _cipher(key_id: str, purpose: str) -> AESGCM:
     root = _root(key_id)
     if root is None:
