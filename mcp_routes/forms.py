@@ -39,6 +39,10 @@ class RouteForm(_RouteForm):
     class Meta:
         model = McpRoute
         fields = ("slug", "name", "description", "upstream_url", "auth_mode", "access_token_ttl", "enabled")
+        help_texts = {  # noqa: RUF012  (as Django's own options are)
+            "slug": "The route's address is /mcp/ followed by it. When you change it, the former stays an alias for ever: "
+            "clients that know it go on, and no other route ever gets it."
+        }
 
     def full_clean(self) -> None:
         super().full_clean()

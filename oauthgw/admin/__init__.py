@@ -18,6 +18,7 @@ from oauthgw.models import AccessToken, AuthorizationCode, Client, Consent, Gran
 
 admin.site.site_header = admin.site.site_title = "MCP Gateway"
 admin.site.index_title = "Operators"
+admin.site.enable_nav_sidebar = False  # the lists need the room, and the way home stands above each
 
 # django-oauth-toolkit registers pages of its own for our models, Django its pages for local accounts and their groups.
 admin.site.unregister([Client, AuthorizationCode, AccessToken, RefreshToken, IDToken, User, Group])

@@ -21,15 +21,6 @@ Clients = QuerySet[Client]
 Decision = Callable[[Clients, AbstractBaseUser], list[Client]]
 Vouching = Callable[[Clients, AbstractBaseUser, decisions.Condition], list[Client]]
 
-_DISABLE = Question(
-    title="Disable these clients?",
-    consequences=(
-        "Their access tokens stop working at once, on every route and for every user, and open streams end.",
-        "They can neither connect nor refresh.",
-        "Nothing is deleted: enabling a client lets its connections work again, as far as they have not expired.",
-    ),
-    button="Disable",
-)
 _ENABLE = Question(
     title="Enable these clients?",
     consequences=("They can connect again, and their connections that have not expired or been revoked work at once.",),
@@ -79,6 +70,22 @@ class ClientActions(ReadOnlyAdmin):
         "remove",
     )
 
+    page_actions = {  # noqa: RUF012  (as Django's own options are)
+        "approve": "Approve…",
+        "withdraw_approval": "Withdraw approval…",
+        "disable": "Disable…",
+        "enable": "Enable…",
+        "new_secret": "Make a new secret…",
+        "remove": "Remove…",
+    }
+
+    def unfit(self, row: Client) -> set[str]:
+        return {
+            "approve" if row.approved_at else "withdraw_approval",
+            "disable" if row.disabled_at else "enable",
+            *(() if row.is_confidential else ("new_secret",)),
+        }
+
     def has_remove_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.delete_{self.opts.model_name}")
 
@@ -104,7 +111,7 @@ class ClientActions(ReadOnlyAdmin):
 
     @admin.action(description="Disable selected clients", permissions=["operate"])
     def disable(self, request: HttpRequest, queryset: Clients) -> HttpResponse | None:
-        page = ask(self, request, queryset, _DISABLE)
+        page = ask(self, request, queryset, _what_disabling_stops(queryset))
         return page or self._decide(request, queryset, decisions.disable, "Disabled")
 
     @admin.action(description="Enable selected clients", permissions=["operate"])
@@ -186,15 +193,31 @@ def _what_is_vouched_for(client: Client) -> str:
     )
 
 
+def _what_disabling_stops(queryset: Clients) -> Question:
+    return Question(
+        title="Disable these clients?",
+        consequences=(
+            f"{_connected(queryset)} will stop working at once, on every route, and open streams end.",
+            "They can neither connect nor refresh.",
+            "Nothing is deleted: enabling a client lets its connections work again, as far as they have not expired.",
+        ),
+        button="Disable",
+    )
+
+
 def _what_removal_ends(queryset: Clients) -> Question:
-    live = Grant.objects.live().filter(client__in=queryset.order_by().values("pk"))
-    connections, users = live.count(), live.values("user").distinct().count()
     return Question(
         title="Remove these clients?",
         consequences=(
-            f"{plural(connections, 'live connection')} of {plural(users, 'user')} will end at once and for good; consents are withdrawn.",
+            f"{_connected(queryset)} will end at once and for good; consents are withdrawn.",
             "A client that wants to come back registers anew, one with a metadata document only connects: to keep it out, disable it.",
             "What happened stays in the journal.",
         ),
         button="Remove",
     )
+
+
+def _connected(queryset: Clients) -> str:
+    """How many live connections these clients have, and of how many users."""
+    live = Grant.objects.live().filter(client__in=queryset.order_by().values("pk"))
+    return f"{plural(live.count(), 'live connection')} of {plural(live.values('user').distinct().count(), 'user')}"

@@ -1,12 +1,13 @@
 """Clients as operators see them: who registered what, who their twins are, and where a new one is added."""
 
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -15,10 +16,9 @@ from oauthgw.admin.client_actions import ClientActions
 from oauthgw.admin.client_pages import PreRegistrationForm, form_page, secret_page
 from oauthgw.admin.confirm import plural
 from oauthgw.admin.readonly import operator
-from oauthgw.admin.states import ClientState, Twins
+from oauthgw.admin.states import ClientState, LastUsed, Twins
 from oauthgw.clients import redirects, registration
-from oauthgw.models import Client
-from oauthgw.models.tokens import live_grants
+from oauthgw.models import Client, Grant
 
 _HOSTS_SHOWN = 3
 
@@ -26,8 +26,10 @@ _HOSTS_SHOWN = 3
 class ClientAdmin(ClientActions):
     """How a client was registered is its own word and read-only; what operators decide about it are actions."""
 
-    list_display = ("__str__", "source", "redirect_hosts", "created", "users", "twins", "state")
-    list_filter = (ClientState, Twins, "registration_source", "client_type", "may_introspect")
+    empty_state = "No app has registered yet. Add a route's address to one, as the start page shows, and it registers by itself."
+    list_display = ("__str__", "source", "redirect_hosts", "created", "last_used_at", "live", "users", "twins", "state")
+    list_filter = (ClientState, LastUsed, Twins, "registration_source", "client_type", "may_introspect")
+    date_hierarchy = "created"
     linked_by = ("fingerprint",)
     search_fields = ("name", "client_id", "redirect_uris")
     search_help_text = "Name, client ID, or part of a redirect URI"
@@ -50,17 +52,19 @@ class ClientAdmin(ClientActions):
         "updated",
         "last_used_at",
         "connections",
+        "more",
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
-        live = live_grants("grants__")
-        twins = Client.objects.filter(fingerprint=OuterRef("fingerprint")).exclude(fingerprint="").order_by().values("fingerprint")
-        clients: QuerySet[Client] = super().get_queryset(request)
-        counted: QuerySet[Client] = clients.annotate(
-            user_count=Count("grants__user", filter=live, distinct=True),
-            twin_count=Coalesce(Subquery(twins.annotate(count=Count("pk")).values("count"), output_field=IntegerField()), 1),
-        )
-        return counted
+    def count(self, rows: Sequence[Client]) -> None:
+        """How many live connections each has, of how many users, and how many registrations are like it."""
+        live = Grant.objects.live().filter(client__in=rows).order_by().values("client")
+        counted = {row["client"]: row for row in live.annotate(users=Count("user", distinct=True), grants=Count("pk"))}
+        alike = Client.objects.filter(fingerprint__in={client.fingerprint for client in rows} - {""}).order_by()
+        twins = dict(alike.values_list("fingerprint").annotate(Count("pk")))
+        for client in rows:
+            of_it = counted.get(client.pk, {"users": 0, "grants": 0})
+            client.user_count, client.grant_count = of_it["users"], of_it["grants"]
+            client.twin_count = twins.get(client.fingerprint, 1)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.add_{self.opts.model_name}")
@@ -79,6 +83,8 @@ class ClientAdmin(ClientActions):
 
     @admin.display(description="source", ordering="registration_source")
     def source(self, client: Client) -> str:
+        if client.is_of_document:
+            return f"Metadata document of {redirects.host(client.client_id)}"
         by_hand = client.registration_source == Client.RegistrationSource.MANUAL
         return "Added by an operator" if by_hand else str(client.get_registration_source_display())
 
@@ -94,11 +100,17 @@ class ClientAdmin(ClientActions):
         more = len(hosts) - _HOSTS_SHOWN
         return ", ".join(hosts[:_HOSTS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
-    @admin.display(description="users", ordering="user_count")
+    @admin.display(description="users")
     def users(self, client: Client) -> int:
         return int(getattr(client, "user_count", 0))
 
-    @admin.display(description="twins", ordering="twin_count")
+    @admin.display(description="connections")
+    def live(self, client: Client) -> str:
+        count = int(getattr(client, "grant_count", 0))
+        url = reverse("admin:oauthgw_grant_changelist")
+        return format_html('<a href="{}?client__id__exact={}&state=live">{}</a>', url, client.pk, count) if count else "0"
+
+    @admin.display(description="twins")
     def twins(self, client: Client) -> str:
         """Registrations that are alike: one program that registers at each issuer, or on each start."""
         count = int(getattr(client, "twin_count", 1))
@@ -123,3 +135,9 @@ class ClientAdmin(ClientActions):
     def connections(self, client: Client) -> str:
         url = reverse("admin:oauthgw_grant_changelist")
         return format_html('<a href="{}?client__id__exact={}">{} with a connection</a>', url, client.pk, plural(self.users(client), "user"))
+
+    @admin.display(description="more of it")
+    def more(self, client: Client) -> str:
+        consents, events = reverse("admin:oauthgw_consent_changelist"), reverse("admin:journal_event_changelist")
+        query = urlencode({"client_id": client.client_id})
+        return format_html('<a href="{}?client__id__exact={}">consents</a>, <a href="{}?{}">events</a>', consents, client.pk, events, query)

@@ -13,14 +13,20 @@ from oauthgw.models import Consent
 
 
 class ConsentAdmin(ReadOnlyAdmin):
+    empty_state = "No user has approved an app yet. A consent is kept when somebody approves one on the consent page."
     list_display = ("client", "who", "resource", "given_at", "state")
     list_filter = (ConsentState, "given_at")
+    date_hierarchy = "given_at"
     list_select_related = ("client", "user")
     linked_by = ("client", "user")
     search_fields = ("user__email", "user__username", "client__name", "client__client_id", "resource")
     search_help_text = "E-mail, client name or ID, or part of a route's URL"
     actions = ("withdraw",)
+    page_actions = {"withdraw": "Withdraw…"}  # noqa: RUF012  (as Django's own options are)
     fields = ("client", "who", "resource", "scope", "shown_hosts", "given_at", "state")
+
+    def unfit(self, row: Consent) -> set[str]:
+        return {"withdraw"} if row.withdrawn_at else set()
 
     @admin.display(description="state", ordering="withdrawn_at")
     def state(self, consent: Consent) -> str:

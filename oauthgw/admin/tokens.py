@@ -9,16 +9,18 @@ from oauthgw.models import AccessToken, RefreshToken
 
 
 class _TokenAdmin(ReadOnlyAdmin):
+    empty_state = "No token was issued yet, or all that were have run out and were cleaned up."
     list_select_related = ("application", "user", "grant", "grant__client")
     linked_by = ("grant",)
+    sortable_by = ("pk",)  # newest first or last; anything else would be sorted for a page, over the whole table
     search_fields = ("user__email", "user__username", "application__name", "application__client_id", "grant__resource")
     search_help_text = "E-mail, client name or ID, or part of a route's URL"
 
-    @admin.display(description="client", ordering="application")
+    @admin.display(description="client")
     def client(self, token: AccessToken | RefreshToken) -> str:
         return str(token.application)
 
-    @admin.display(description="route", ordering="grant__resource")
+    @admin.display(description="route")
     def route(self, token: AccessToken | RefreshToken) -> str:
         return str(urlsplit(token.grant.resource).path)
 

@@ -22,6 +22,8 @@ class Event(models.Model):
         SIGN_IN_LOOP = "sign_in_loop", "Sign-in loop stopped"
         USER_DEACTIVATED = "user_deactivated", "User shut out"
         USER_ACTIVATED = "user_activated", "User let in"
+        AUDITOR_MADE = "auditor_made", "Made an auditor"
+        AUDITOR_UNMADE = "auditor_unmade", "An auditor no more"
         CONSENT_GIVEN = "consent_given", "Consent given"
         CONSENT_REFUSED = "consent_refused", "Consent refused"
         CONSENT_WITHDRAWN = "consent_withdrawn", "Consent withdrawn"
@@ -47,6 +49,10 @@ class Event(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [  # what an operator has in hand
+            models.Index(fields=["client_id"], name="event_of_client"),
+            models.Index(fields=["request_id"], name="event_of_request"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} ({self.client_id or 'no client'})"

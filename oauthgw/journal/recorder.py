@@ -50,6 +50,11 @@ def record(
     )
 
 
+def by(sentence: str, who: AbstractBaseUser | None) -> str:
+    """The reason with the operator behind it, where one did it: the journal's user is the one whom it happened to."""
+    return " ".join(filter(None, (sentence, f"(by {who})" if who is not None else "")))
+
+
 def record_once(
     kind: Event.Kind,
     *,

@@ -52,6 +52,23 @@ def test_an_operator_ends_a_connection(page: Page, gateway: Gateway, program: Pr
     assert refused.status_code == 401 and 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
 
 
+def test_a_connections_page_tells_its_story_and_ends_it(page: Page, gateway: Gateway, program: Program, token: str) -> None:
+    assert program.tools(token)
+    page.goto(f"{gateway.url}/admin/oauthgw/grant/?q={program.client_id}")
+    page.locator("#result_list tbody th a").first.click()
+    expect(page.get_by_text("It is in use: its access token is good.")).to_be_visible()
+    expect(page.locator(".story")).to_contain_text("The user approved the app on the consent page.")
+    expect(page.locator(".story")).to_contain_text("The app redeemed its code: the connection began.")
+    page.get_by_role("button", name="Revoke…").click()
+    expect(page.get_by_role("heading", name="Revoke these connections?")).to_be_visible()
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("Revoked 1 connection.")).to_be_visible()
+    assert program.call(token, "tools/list").status_code == 401
+    page.locator("#result_list tbody th a").first.click()
+    expect(page.get_by_text("An operator revoked it. The user can connect again from the app.")).to_be_visible()
+    expect(page.get_by_role("button", name="Revoke…")).to_have_count(0)
+
+
 def test_an_operator_who_changes_their_mind_ends_nothing(page: Page, gateway: Gateway, program: Program, token: str) -> None:
     page.goto(f"{gateway.url}/admin/oauthgw/grant/?q={program.client_id}")
     page.locator("#result_list tbody input[type=checkbox]").check()

@@ -122,7 +122,7 @@ def test_shutting_out_and_letting_in_are_in_the_journal_with_who_did_it(operator
     for action in ("shut_out", "shut_out", "let_in"):  # what is shut out already is not shut out again
         operator.act("auth/user/", action, scene.alice.pk)
     told = Event.objects.filter(kind__startswith="user_").order_by("pk").values_list("kind", "user_id", "reason")
-    assert list(told) == [("user_deactivated", scene.alice.pk, "by root"), ("user_activated", scene.alice.pk, "by root")]
+    assert list(told) == [("user_deactivated", scene.alice.pk, "(by root)"), ("user_activated", scene.alice.pk, "(by root)")]
 
 
 def test_nobody_shuts_themselves_out(operator: Operator, scene: Scene) -> None:
@@ -148,3 +148,24 @@ def test_a_code_on_its_way_is_revoked_with_them(operator: Operator, scene: Scene
     )
     operator.act("auth/user/", "revoke_connections", scene.alice.pk)
     assert AuthorizationCode.objects.get(code="c" * 64).is_expired()
+
+
+@pytest.mark.parametrize("key", ["x", "9" * 30, "", "-1", "٣", "1.5", "\x00"])
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [*((path, action) for path, action, _, _ in ACTIONS), ("mcp_routes/mcproute/", "delete_selected")],
+    ids=[*(action for _, action, _, _ in ACTIONS), "delete_selected"],
+)
+def test_a_chosen_row_whose_key_is_none_is_refused(scene: Scene, operator: Operator, path: str, action: str, key: str) -> None:
+    """Django hands it to the database as it is; that would be a 500."""
+    form = {"action": action, "index": "0", "_selected_action": ["1", key]}
+    assert operator.browser.post(f"/admin/{path}", form).status_code == 400
+
+
+def test_a_rows_page_offers_what_fits_it(operator: Operator, scene: Scene) -> None:
+    page = f"auth/user/{scene.alice.pk}/change/"
+    assert ("Shut out…" in operator.text(page), "Let in…" in operator.text(page)) == (True, False)
+    operator.act("auth/user/", "shut_out", scene.alice.pk)
+    assert ("Shut out…" in operator.text(page), "Let in…" in operator.text(page)) == (False, True)
+    page = f"oauthgw/client/{scene.client.pk}/change/"
+    assert ("Disable…" in operator.text(page), "Enable…" in operator.text(page)) == (True, False)

@@ -313,3 +313,15 @@ class TestTwins:
         path = f"{LIST}?fingerprint__exact={three[0].fingerprint}"
         assert said(operator.act(path, "remove", three[0].pk, select_across="1")) == "Removed 3 clients; 0 connections ended."
         assert not Client.objects.exists()
+
+
+def test_before_a_client_is_disabled_it_is_said_what_stops(operator: Operator, scene: Scene) -> None:
+    asked = operator.act(LIST, "disable", scene.client.pk, confirmed=False).content.decode()
+    assert "1 live connection of 1 user will stop working at once" in asked
+
+
+def test_a_clients_page_leads_to_its_consents_and_its_events(operator: Operator, scene: Scene) -> None:
+    text = operator.text(f"{LIST}{scene.client.pk}/change/")
+    assert f'href="/admin/oauthgw/consent/?client__id__exact={scene.client.pk}"' in text
+    assert operator.page("journal/event/", client_id=scene.client.client_id).context["cl"].result_count >= 2
+    assert f'href="/admin/journal/event/?client_id={scene.client.client_id}"' in text

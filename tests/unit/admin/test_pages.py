@@ -7,6 +7,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client as Browser
+from django.utils import timezone
 
 from mcp_routes.models import McpRoute
 from oauthgw.journal.models import Event
@@ -174,3 +175,55 @@ def test_a_client_without_a_name_and_a_route_without_headers_are_shown(operator:
     assert "https://app.example.com/client.json" in operator.text("oauthgw/client/")
     operator.page(f"oauthgw/client/{client.pk}/change/")
     operator.page(f"mcp_routes/mcproute/{route.pk}/change/")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("oauthgw/client/", "as the start page shows"),
+        ("oauthgw/consent/", "approves one on the consent page"),
+        ("oauthgw/grant/", "A connection begins when"),
+        ("oauthgw/accesstoken/", "No token was issued yet"),
+        ("mcp_routes/mcproute/", "Add one"),
+        ("journal/event/", "Nothing has happened yet"),
+    ],
+)
+def test_an_empty_list_says_what_to_do_next(operator: Operator, path: str, words: str) -> None:
+    assert words in operator.text(path)
+    assert "Nothing fits this search" in operator.text(path, q="nobody-at-all")
+
+
+def test_a_list_with_rows_says_nothing_of_it(operator: Operator, scene: Scene) -> None:
+    assert "empty-state" not in operator.text("oauthgw/client/")
+
+
+@pytest.mark.parametrize(("about", "count"), [("grants", 2), ("clients", 1), ("people", 0), ("ends", 0), ("unheard of", 3)])
+def test_events_are_filtered_by_what_they_are_about(operator: Operator, scene: Scene, about: str, count: int) -> None:
+    assert operator.page("journal/event/", about=about).context["cl"].result_count == count
+
+
+def test_an_event_leads_to_its_client_its_connection_and_its_route(operator: Operator, scene: Scene) -> None:
+    text = operator.text("journal/event/", about="grants")
+    assert f'href="/admin/oauthgw/grant/{scene.grant.pk}/change/"' in text
+    assert f'href="/admin/oauthgw/client/?q={scene.client.client_id}"' in text
+    assert operator.page("journal/event/", resource=scene.grant.resource).context["cl"].result_count == 2
+
+
+@pytest.mark.parametrize(("used", "count"), [("lately", 1), ("long-ago", 0), ("never", 0)])
+def test_clients_are_filtered_by_when_they_were_last_used(operator: Operator, scene: Scene, used: str, count: int) -> None:
+    assert operator.page("oauthgw/client/", used=used).context["cl"].result_count == count
+
+
+def test_a_client_of_a_document_is_listed_with_the_domain_that_vouches(operator: Operator, scene: Scene) -> None:
+    scene.client.__class__.objects.update(client_id="https://app.example.com/oauth/client.json", registration_source="cimd")
+    assert "Metadata document of app.example.com" in operator.text("oauthgw/client/")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("oauthgw/client/", "created"), ("oauthgw/consent/", "given_at"), ("oauthgw/grant/", "issued_at"), ("journal/event/", "at")],
+)
+def test_every_date_that_is_offered_can_be_followed(operator: Operator, scene: Scene, path: str, field: str) -> None:
+    now = timezone.now()
+    found = operator.page(path, **{f"{field}__year": str(now.year), f"{field}__month": str(now.month)})
+    assert found.context["cl"].result_count >= 1

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 
 from mcp_routes.models import FormerSlug, McpRoute
 from tests.unit.admin.conftest import HEADER_VALUE, Operator, Scene
+from tests.unit.doctor.conftest import json_answer, serving
 
 FORM = {"slug": "demo", "name": "Demo tools", "upstream_url": "https://upstream.example.com/mcp", "auth_mode": "headers", "enabled": "on"}
 LIST = "mcp_routes/mcproute/"
@@ -162,3 +163,22 @@ def test_deleting_several_asks_and_does_the_same(operator: Operator, scene: Scen
     answer = operator.act(LIST, "delete_selected", *keys, post="yes")
     assert "1 connection ended with the removal" in said(answer)
     assert set(FormerSlug.objects.values_list("slug", flat=True)) == {"demo", "other"}
+
+
+def test_an_upstream_is_checked_from_its_list_and_its_page(operator: Operator, scene: Scene) -> None:
+    said_hello = json_answer({"jsonrpc": "2.0", "id": 1, "result": {}})
+    with serving(lambda method, path, headers: said_hello if HEADER_VALUE in headers.values() else json_answer({}, 401)) as url:
+        McpRoute.objects.update(upstream_url=f"{url}/mcp?key=canary")
+        answer = operator.act(LIST, "check_upstream", scene.route.pk, confirmed=False)
+    assert said(answer) == f"route demo: an MCP server answers at {url.removeprefix('http://')}."
+    assert "Check upstream" in operator.text(f"{LIST}{scene.route.pk}/change/")
+
+
+def test_an_upstream_that_does_not_answer_is_said_with_the_mend(operator: Operator, scene: Scene) -> None:
+    McpRoute.objects.update(upstream_url="http://nobody.invalid/mcp")
+    answer = operator.act(LIST, "check_upstream", scene.route.pk, confirmed=False)
+    assert "nobody.invalid cannot be reached" in said(answer) and "Check the upstream" in said(answer)
+
+
+def test_what_becomes_of_a_slug_is_said_before_it_is_changed(operator: Operator, scene: Scene) -> None:
+    assert "the former stays an alias for ever" in operator.text(f"{LIST}{scene.route.pk}/change/")
