@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -14,6 +17,7 @@ from bench.speed.contenders import MAKERS, ORDER, STREAMING, maker
 from bench.speed.load import CALL, EVENTS, MODERN_CALL, Job
 from bench.speed.rounds import Round
 from bench.speed.streams import StreamJob, Streams
+from tests.support import environment
 from tests.support.processes import ROOT, free_port
 
 pytestmark = pytest.mark.whichever_database
@@ -219,3 +223,13 @@ def test_the_committed_table_is_that_of_the_committed_figures() -> None:
         for name, own in closed.items():
             rate = report.median([Round(**row) for row in own], "requests_per_second")
             assert f"| {rate:,.0f} |" in table, f"{kind}: {name}"
+
+
+def test_the_lists_are_opened_one_by_one_and_told(tmp_path: Path) -> None:
+    """Over a hundredth of a hundredth of the rows: how long it takes is for the real thing to tell."""
+    command = [sys.executable, "-m", "bench.lists", f"sqlite:///{tmp_path}/lists.sqlite3", "--divide", "5000", "--turns", "1"]
+    told = subprocess.run(command, cwd=ROOT, env=environment.clean(), capture_output=True, text=True, timeout=120, check=False)
+    assert told.returncode == 0, told.stderr
+    for name in ("clients", "consents", "grants", "access tokens", "refresh tokens", "users", "events", "routes"):
+        assert f"| {name} |" in told.stdout
+    assert "answered" not in told.stderr, "a page that did not open"

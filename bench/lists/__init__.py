@@ -1,0 +1,1 @@
+"""How long the operators' lists take when the gateway has been in use for years."""
