@@ -32,6 +32,7 @@ from oauthgw.journal.recorder import Caller, caller
 PROBES = ("/healthz", "/readyz", "/metrics")  # load balancers call them by address
 MAX_FORM_BYTES = 1024 * 1024  # beyond any form, registration or token request; Django's own limits answer what is smaller
 FORM_SECONDS = 60  # for it to arrive
+_OF_REFUSALS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 log = logging.getLogger("gateway.access")
 _access = AccessLog(log)
@@ -148,7 +149,7 @@ class _Seen:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
-            message = _uncached(message)
+            message = _as_a_refusal(message)
         await self._send(message)
         if message["type"] == "http.response.start":
             self.status = message["status"]
@@ -160,11 +161,11 @@ class _Seen:
         _access.add(line)
 
 
-def _uncached(message: Message) -> Message:
-    """A refusal, kept by no cache: what is wrong now may be right in a moment."""
-    if any(name.lower() == b"cache-control" for name, _ in message["headers"]):
-        return message
-    return {**message, "headers": [*message["headers"], (b"cache-control", b"no-store")]}
+def _as_a_refusal(message: Message) -> Message:
+    """Kept by no cache: what is wrong now may be right in a moment. And taken for nothing but what it says it is."""
+    there = {name.lower() for name, _ in message["headers"]}
+    added = [header for header in _OF_REFUSALS if header[0] not in there]
+    return {**message, "headers": [*message["headers"], *added]} if added else message
 
 
 async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:

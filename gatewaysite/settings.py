@@ -232,7 +232,7 @@ AUTHENTICATION_BACKENDS = [
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}}]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-    "oauthgw.clients.hasher.KeyedDigestHasher",
+    "oauthgw.clients.hasher.SealedDigestHasher",
 ]
 
 # django-oauth-toolkit. Every model is swapped, every gate of RFC 9700 is on.
@@ -254,7 +254,7 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ROTATE_REFRESH_TOKEN": True,
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
-    "CLIENT_SECRET_HASHER": "keyed_digest",
+    "CLIENT_SECRET_HASHER": "sealed_digest",
     "CIMD_ENABLED": False,  # the library's resolver stays out of the way of oauthgw.clients.documents
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],  # a client's own are decided by Client.get_allowed_schemes
     "RESOURCE_SERVER_TOKEN_RESOURCE_VALIDATOR": "oauthgw.resources.same_resource_only",

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class OAuthGatewayConfig(AppConfig):
@@ -7,4 +8,6 @@ class OAuthGatewayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from oauthgw import checks, gone  # noqa: F401  (registers the system checks, and what is told of rows that go)
+        from oauthgw import auditors, checks, gone  # noqa: F401  (registers the system checks, and what is told of rows that go)
+
+        post_migrate.connect(auditors.provide_group, dispatch_uid="oauthgw.auditors")  # here: behind Django's own, which makes permissions

@@ -18,6 +18,7 @@ from oauthgw import codes
 from oauthgw.authorization import AuthorizationRequest, Bound
 from oauthgw.clients import redirects
 from oauthgw.ending import end_grants
+from oauthgw.journal import recorder as journal
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client, Consent
 from oauthgw.resources import ProtectedResource
@@ -147,7 +148,7 @@ def withdraw_all(reason: str, by: AbstractBaseUser | None = None, **about: int) 
     standing = Consent.objects.filter(withdrawn_at=None, **about)
     taken = list(standing.select_for_update(of=("self",)).select_related("client", "user"))
     Consent.objects.filter(pk__in=[consent.pk for consent in taken]).update(withdrawn_at=timezone.now())
-    why = reason + (f" (by {by})" if by is not None else "")
+    why = journal.by(reason, by)
     for consent in taken:
         record(Kind.CONSENT_WITHDRAWN, user=consent.user, client_id=consent.client.client_id, resource=consent.resource, reason=why)
     return end_grants(reason, by, **about)

@@ -16,8 +16,9 @@ from oauthlib.oauth2.rfc6749 import errors
 from oauthgw import codes, resources, scopes, tokens
 from oauthgw.clients import authentication, registration
 from oauthgw.clients.assertions import Proof
-from oauthgw.clients.hasher import KeyedDigestHasher
+from oauthgw.clients.hasher import SealedDigestHasher
 from oauthgw.guard import origin
+from oauthgw.identity import standing
 from oauthgw.models import AuthorizationCode, Client
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         """Django's own check, which also moves a digest to the present key, but not one that is there: it prefers people's hasher."""
         rekey = partial(registration.rekey, stored_secret)
-        return check_password(provided_secret, stored_secret, rekey, preferred=KeyedDigestHasher.algorithm)
+        return check_password(provided_secret, stored_secret, rekey, preferred=SealedDigestHasher.algorithm)
 
     def _load_application(self, client_id: str, request: Request) -> Client | None:
         """A client id with a NUL is nobody's; PostgreSQL would not even be asked (DataError)."""
@@ -105,6 +106,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]  # django-oauth-toolkit 
             raise errors.InvalidClientError(description="This client proved itself by its own key before, and must now.", request=request)
         if not tokens.may_be_exchanged(presented):
             return False
+        standing.confirm(presented.grant.user)
         request.refresh_token_instance, request.user = presented, presented.grant.user
         return True
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from oauthgw.guard.conf import gateway
 from oauthgw.guard.secret import Secret
 
 Scope = dict[str, Any]
@@ -37,6 +38,7 @@ _ALWAYS = (
 _EXPOSED = (b"access-control-expose-headers", b"WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version")
 _VARY = (b"vary", b"Origin")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_STAY_WITH_TLS = (b"strict-transport-security", b"max-age=31536000")  # RFC 6797, as Django says it on all other answers
 
 
 def by_name(headers: list[tuple[bytes, bytes]]) -> Named:
@@ -136,6 +138,8 @@ class Shared:
     def __init__(self, origin: str | None, send: Send) -> None:
         self._send = send
         self._cors = [_VARY, _EXPOSED, _NOSNIFF]
+        if gateway().secure:
+            self._cors.append(_STAY_WITH_TLS)
         if origin is not None:
             self._cors.append((b"access-control-allow-origin", origin.encode()))
         self.has_begun = False

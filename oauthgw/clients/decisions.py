@@ -15,6 +15,7 @@ from django.utils import timezone
 from oauthgw.clients import registration
 from oauthgw.clients.metadata import SECRET_METHODS
 from oauthgw.clients.registration import Registered
+from oauthgw.journal import recorder as journal
 from oauthgw.journal.changes import Topic, publish
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
@@ -67,7 +68,7 @@ def replace_secret(client: Client, by: AbstractBaseUser) -> Registered | None:
     secret = registration.new_secret()
     locked.client_secret, locked.registration_token_digest = secret.reveal(), ""
     locked.save(update_fields=["client_secret", "registration_token_digest", "updated"])
-    record(Kind.CLIENT_SECRET_REPLACED, user=by, client_id=locked.client_id, reason=f"An operator made a new secret. (by {by})")
+    record(Kind.CLIENT_SECRET_REPLACED, user=by, client_id=locked.client_id, reason=journal.by("An operator made a new secret.", by))
     return Registered(locked, registration.metadata_of(locked), secret)
 
 
@@ -79,7 +80,7 @@ def _decide(
     keys = list(clients.order_by().values_list("pk", flat=True))
     concerned = [client for client in Client.objects.select_for_update(no_key=True).filter(news, pk__in=keys) if still(client)]
     for client in concerned:
-        record(kind, user=by, client_id=client.client_id, reason=f"{sentence} (by {by})")
+        record(kind, user=by, client_id=client.client_id, reason=journal.by(sentence, by))
     concerned_keys = [client.pk for client in concerned]
     Client.objects.filter(pk__in=concerned_keys).update(**columns)
     publish(Topic.CLIENT, *concerned_keys)

@@ -158,13 +158,13 @@ def _refuse_unfetchable(uri: str) -> None:
 
 
 def _is_web_uri(uri: str) -> bool:
-    """Whether people may be shown it and may follow it: http(s) with a host, in ASCII. What is not is left out (RFC 7591 §2)."""
+    """Whether people may be shown it and may follow it: http(s) with a plain host, in ASCII. What is not is left out (RFC 7591 §2)."""
     try:
         parts = urlsplit(uri)
         _ = parts.port  # which is only now read as a number
     except ValueError:
         return False
-    return uri.isascii() and uri.isprintable() and " " not in uri and parts.scheme in ("https", "http") and bool(parts.hostname)
+    return uri.isascii() and uri.isprintable() and " " not in uri and parts.scheme in ("https", "http") and redirects.has_plain_host(parts)
 
 
 def _text(document: Mapping[str, Any], name: str, limit: int = 4_000) -> str:

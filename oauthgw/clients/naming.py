@@ -9,8 +9,10 @@ import unicodedata
 MAX_LENGTH = 80
 _BREAKING = frozenset({"Cc", "Zl", "Zp"})  # controls and separators, in whose place a space stands
 _HIDDEN = frozenset({"Cf", "Cs", "Co", "Cn"})  # bidirectional and zero-width marks, surrogates, what is no character
-# Letters and marks by category, and yet nothing to see.
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+# Letters, marks and symbols by category, and yet nothing to see.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+)
 MAX_MARKS = 4  # on one letter; no script in use stacks more, and a tower of them covers other lines
 
 

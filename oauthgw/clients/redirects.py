@@ -17,7 +17,8 @@ from oauthgw.guard.origin import LOOPBACK_NAMES
 MAX_LENGTH = 2000
 MAX_COUNT = 50
 _ALLOWED_CHARACTERS = re.compile(r"[\x21-\x7e]+")  # ASCII, no white space, no control character
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]*)?")  # no percent-encoding, no zone, nothing browsers re-read
+# No user information, no percent-encoding, no zone, no empty label (RFC 1034 §3.1), nothing that browsers re-read.
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?)(:[0-9]*)?")
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error"})  # ours alone in an authorization response
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -57,6 +58,11 @@ def host(uri: str) -> str:
     parts = urlsplit(uri)
     authority = parts.netloc.encode("idna").decode() if not parts.netloc.isascii() else parts.netloc
     return authority if parts.scheme in ("http", "https") else f"{parts.scheme}://{authority}"
+
+
+def has_plain_host(parts: SplitResult) -> bool:
+    """Whether every program reads the same host in this URL, so that what a page shows is where a link leads."""
+    return _AUTHORITY.fullmatch(parts.netloc) is not None
 
 
 def matches(requested: str, registered: str) -> bool:
@@ -157,7 +163,7 @@ def _validate_scheme(uri: str, parts: SplitResult, rest: str) -> None:
     if name in ("https", "http"):
         if not hostname or not rest.startswith("://"):
             raise _refused(uri, "names no host.")
-        if not _AUTHORITY.fullmatch(parts.netloc):
+        if not has_plain_host(parts):
             raise _refused(uri, "has a host that programs read in different ways; write it plainly.")
         if name == "http" and hostname not in LOOPBACK_NAMES:
             raise _refused(uri, "uses plain http on a host that is not this machine.")

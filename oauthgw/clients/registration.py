@@ -18,6 +18,7 @@ from oauthgw.clients import fingerprint
 from oauthgw.clients.metadata import ClientMetadata
 from oauthgw.guard import sealed
 from oauthgw.guard.secret import Secret
+from oauthgw.journal import recorder as journal
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client
 
@@ -71,7 +72,7 @@ def preregister(metadata: ClientMetadata, by: AbstractBaseUser) -> Registered:
         Kind.CLIENT_REGISTERED,
         user=by,
         client_id=registered.client.client_id,
-        reason=f"An operator added it (by {by}): {metadata.client_name}",
+        reason=f"{journal.by('An operator added it', by)}: {metadata.client_name}",
     )
     return registered
 
@@ -130,7 +131,7 @@ def new_secret() -> Secret:
 
 def rekey(stored: str, secret: str) -> None:
     """Stores a client's secret under the present key, once it has proved that it knows it: so an old key can be dropped some day."""
-    Client.objects.filter(client_secret=stored).update(client_secret=make_password(secret, hasher="keyed_digest"))
+    Client.objects.filter(client_secret=stored).update(client_secret=make_password(secret, hasher="sealed_digest"))
 
 
 def _create(metadata: ClientMetadata, **decided: Any) -> Registered:

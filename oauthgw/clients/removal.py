@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from oauthgw import consent
+from oauthgw.journal import recorder as journal
 from oauthgw.journal.recorder import Kind, record
 from oauthgw.models import Client, Grant
 
@@ -27,7 +28,8 @@ def remove(client: Client, reason: str, by: AbstractBaseUser | None = None) -> i
     ended = consent.withdraw_all(reason, by, client_id=client.pk)
     if Client.objects.select_for_update().filter(pk=client.pk).first() is None:
         return ended
-    who = f" (by {by})" if by is not None else ""
-    record(Kind.CLIENT_REMOVED, user=by, client_id=client.client_id, reason=f"{reason}{who} Its name was: {client.name or 'none'}")
+    record(
+        Kind.CLIENT_REMOVED, user=by, client_id=client.client_id, reason=f"{journal.by(reason, by)} Its name was: {client.name or 'none'}"
+    )
     client.delete()
     return ended

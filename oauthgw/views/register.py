@@ -85,7 +85,7 @@ def _information(request: HttpRequest, registered: Registered, status: int = 200
 
 def _document(request: HttpRequest) -> dict[str, Any]:
     try:
-        document = json.loads(request.body)
+        document = json.loads(request.body.decode("utf-8-sig"))  # json alone would guess at UTF-16 and UTF-32 (RFC 8259 §8.1)
     except RequestDataTooBig as too_big:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 1024
         raise metadata.InvalidMetadata("invalid_client_metadata", f"The registration is larger than {limit} kB.") from too_big

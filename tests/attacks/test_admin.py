@@ -1,4 +1,4 @@
-"""The operators' pages: what an address can ask for, and who may press which button."""
+"""The operators' pages: what an address can ask for, who may press which button (OWASP ASVS 4.0, V4.1 and V5.1; CWE-863, CWE-601)."""
 
 from urllib.parse import urlencode
 

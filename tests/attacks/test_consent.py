@@ -39,6 +39,7 @@ class TestWhatEndsWithAConsent:
     """Whatever rests on it, codes on their way included."""
 
     def test_a_code_given_under_a_consent_that_was_withdrawn_is_not_redeemed(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """RFC 9700 §4.14: what the user took back is over, on its way too."""
         code = alice.code(editor.client)
         consent.withdraw(Consent.objects.get(), "test")
         assert editor.redeem(code).status_code == 400
@@ -52,6 +53,7 @@ class TestWhatEndsWithAConsent:
         assert not Grant.objects.filter(revoked_at=None).exists()
 
     def test_a_standing_consent_whose_route_was_switched_off_gives_no_code(self, demo: McpRoute, alice: Person, website: Party) -> None:
+        """CWE-672."""
         alice.decide(alice.open(website.client, redirect_uri=WEB))
         given = AuthorizationCode.objects.count()
         McpRoute.objects.update(enabled=False)
@@ -61,6 +63,7 @@ class TestWhatEndsWithAConsent:
     def test_a_page_that_was_open_while_the_consent_was_withdrawn_cannot_bring_a_used_code_back(
         self, demo: McpRoute, alice: Person, website: Party
     ) -> None:
+        """RFC 6749 §10.5: once."""
         page = alice.open(website.client, redirect_uri=WEB)
         website.redeem(sent_to_client(alice.decide(page))["code"], redirect_uri=WEB)
         consent.withdraw(Consent.objects.get(), "test")
@@ -72,6 +75,7 @@ class TestImpersonation:
     """Somebody who acts as the user (RFC 8693 §1.1) is no operator, and nothing that they begin outlives its access token."""
 
     def test_its_grant_has_no_refresh_token(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """RFC 8693 §1.1."""
         answer = editor.redeem(impersonating(alice.user).code(editor.client)).json()
         assert "refresh_token" not in answer and answer["access_token"]
 
@@ -82,9 +86,11 @@ class TestImpersonation:
         assert signed_value(alice.open(website.client, redirect_uri=WEB))
 
     def test_it_cannot_press_the_button_of_the_users_page(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """RFC 8693 §1.1; CWE-613."""
         assert impersonating(alice.user).decide(alice.open(editor.client)).status_code == 400
 
     def test_it_reaches_no_admin_page_even_for_an_admin(self, demo: McpRoute, alice: Person) -> None:
+        """CWE-269."""
         User.objects.update(is_staff=True, is_superuser=True)
         assert alice.browser.get("/admin/").status_code == 200
         assert impersonating(alice.user).browser.get("/admin/").status_code == 302
@@ -102,12 +108,14 @@ class TestTheSignedValue:
         assert not AuthorizationCode.objects.exists()
 
     def test_a_value_signed_for_another_purpose_is_none(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """CWE-347: one key, one salt a purpose."""
         good = signing.loads(signed_value(alice.open(editor.client)), salt="oauthgw.consent")
         other = signing.dumps(good, salt="django.contrib.sessions.backends.signed_cookies", compress=True)
         assert alice.browser.post("/oauth/authorize", {"consent": other, "decision": "approve"}).status_code == 400
 
     @pytest.mark.parametrize("damage", [{"nonce": None}, {"user": None}, {"request": {}}, {"request": None}, {"request": {"x": 1}}, []])
     def test_one_of_another_version_is_too_old_and_no_crash(self, demo: McpRoute, alice: Person, editor: Party, damage: Any) -> None:
+        """CWE-20."""
         good = signing.loads(signed_value(alice.open(editor.client)), salt="oauthgw.consent")
         changed = {key: value for key, value in {**good, **damage}.items() if value is not None} if isinstance(damage, dict) else damage
         value = signing.dumps(changed, salt="oauthgw.consent")
@@ -128,22 +136,26 @@ class TestTheSignedValue:
     def test_a_choice_that_was_not_offered_is_none(
         self, demo: McpRoute, demo_admin: McpRoute, alice: Person, editor: Party, route: str
     ) -> None:
+        """CWE-639."""
         page = alice.open(editor.client, "", resource=None)
         assert alice.decide(page, route=route).status_code == (404 if route else 400)
         assert not AuthorizationCode.objects.exists()
 
     @pytest.mark.parametrize("field", ["redirect_uri", "scope", "resource", "client_id", "state", "code_challenge", "path"])
     def test_no_field_beside_it_has_a_say(self, demo: McpRoute, alice: Person, editor: Party, field: str) -> None:
+        """maxkuminov/obsidian-mcp#4: there the form's own redirect URI was believed."""
         sent = alice.decide(alice.open(editor.client), **{field: "https://evil.example/"})
         assert f"{LOOPBACK}?code=" in text(sent) and "evil.example" not in text(sent)
         assert AuthorizationCode.objects.get().resource == [f"{ORIGIN}/mcp/demo"]
 
     def test_a_repeated_decision_is_no_decision(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """CWE-235."""
         page = alice.open(editor.client)
         answer = alice.browser.post("/oauth/authorize", {"consent": signed_value(page), "decision": ["cancel", "approve"]})
         assert answer.status_code == 400 and not AuthorizationCode.objects.exists()
 
     def test_a_decision_in_the_address_is_none(self, demo: McpRoute, alice: Person, editor: Party) -> None:
+        """CWE-352: a link is no decision."""
         page = alice.open(editor.client)
         alice.browser.get("/oauth/authorize", {"consent": signed_value(page), "decision": "approve"})
         alice.browser.post(f"/oauth/authorize?decision=approve&consent={signed_value(page)}")
@@ -164,6 +176,7 @@ class TestTheDigest:
         ],
     )
     def test_no_two_meanings_share_one(self, demo: McpRoute, alice: Person, website: Party, before: Any, after: Any) -> None:
+        """CWE-345: what was approved, field by field, with nothing run together."""
         Client.objects.update(**before)
         alice.decide(alice.open(website.client, redirect_uri=WEB))
         Client.objects.update(**after)
@@ -176,6 +189,7 @@ class TestTheDigest:
     def test_a_host_that_only_looks_like_the_shown_one_is_another(
         self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], uri: str
     ) -> None:
+        """RFC 9700 §4.1; CWE-1007."""
         client = Client.objects.get(client_id=register(redirect_uris=[WEB, uri])["client_id"])
         alice.decide(alice.open(client, redirect_uri=WEB))
         assert signed_value(alice.open(client, redirect_uri=uri))
@@ -184,7 +198,20 @@ class TestTheDigest:
 class TestWhatThePageSays:
     @pytest.mark.parametrize(
         "name",
-        ["\u3164", "\u115f\u1160", "\uffa0", "\u034f", "\u2800", "\ufe0f", "\u180b", "\u17b4"],
+        [
+            "\u3164",
+            "\u115f\u1160",
+            "\uffa0",
+            "\u034f",
+            "\u2800",
+            "\ufe0f",
+            "\u180b",
+            "\u17b4",
+            "\U0001d159",
+            "\ufffc",
+            "\U00016fe4",
+            "\U000e0041",
+        ],
         ids=lambda name: " ".join(f"U+{ord(char):04X}" for char in name),
     )
     def test_a_name_that_nobody_can_see_is_no_name(
@@ -194,9 +221,48 @@ class TestWhatThePageSays:
         client = Client.objects.get(client_id=register(client_name=name, redirect_uris=[LOOPBACK])["client_id"])
         assert "A client without a name" in text(alice.open(client))
 
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            ("Bank\u202e)kraM(", "Bank)kraM("),  # CVE-2021-42574
+            ("\u2066Bank\u2069", "Bank"),
+            ("B\u200ban\u00adk", "Bank"),
+            ("Bank\u2028verified", "Bank verified"),
+            ("Bank" + "\U000e0020\U000e0041", "Bank"),  # tag characters
+            ("\x1b[31mBank\x07", "[31mBank"),
+            ("Bank" + " " * 500 + "unverified", "Bank unverified"),
+        ],
+    )
+    def test_a_name_reads_as_it_is_written(
+        self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], name: str, shown: str
+    ) -> None:
+        """Unicode UTS 39 §3, UTR 36 §2.7; CWE-451."""
+        client = Client.objects.get(client_id=register(client_name=name, redirect_uris=[LOOPBACK])["client_id"])
+        assert f"<bdi>{shown}</bdi>" in text(alice.open(client))
+
+    @pytest.mark.parametrize(
+        ("uri", "shown"),
+        [
+            ("https://xn--pple-43d.com/cb", "xn--pple-43d.com"),  # Cyrillic a: never shown as letters
+            ("https://app.example.com.evil.example/cb", "app.example.com.evil.example"),
+            ("https://app.example.com:8443/cb", "app.example.com:8443"),
+            ("https://app.example.com-" + "a" * 60 + ".evil.example/cb", "app.example.com-" + "a" * 60 + ".evil.example"),
+            ("https://evil.example/app.example.com", "evil.example"),
+            ("https://192.168.0.1/cb", "192.168.0.1"),
+            ("vscode://evil.extension/app.example.com", "vscode://evil.extension"),
+        ],
+    )
+    def test_the_host_that_gets_the_code_is_shown_whole_and_in_ascii(
+        self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], uri: str, shown: str
+    ) -> None:
+        """RFC 5890 §4.4, UTS 39 (homographs); RFC 9700 §4.11.2."""
+        client = Client.objects.get(client_id=register(redirect_uris=[uri])["client_id"])
+        assert f'<strong class="host target"><bdi>{shown}</bdi></strong>' in text(alice.open(client, redirect_uri=uri))
+
     def test_a_pile_of_combining_marks_does_not_climb_over_the_warning(
         self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]]
     ) -> None:
+        """CWE-451."""
         client = Client.objects.get(client_id=register(client_name="A" + "\u0336\u20e0" * 39, redirect_uris=[LOOPBACK])["client_id"])
         page = text(alice.open(client))
         assert "unverified" in page and page.count("\u20e0") <= 8
@@ -216,6 +282,7 @@ class TestWhatThePageSays:
     def test_no_text_of_the_clients_is_markup_anywhere(
         self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], name: str
     ) -> None:
+        """RFC 7591 §5, RFC 6819 §4.4.1.5; CVE-2025-62800 (FastMCP: a name that is script)."""
         client = Client.objects.get(
             client_id=register(client_name=name, redirect_uris=[WEB, LOOPBACK], client_uri="https://a.example/<b>'\"")["client_id"]
         )
@@ -238,6 +305,7 @@ class TestWhatThePageSays:
     def test_a_client_that_calls_itself_verified_stays_unverified(
         self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]]
     ) -> None:
+        """RFC 7591 §5; CWE-915."""
         answer = register(
             client_name="Claude (verified)",
             redirect_uris=[LOOPBACK],
@@ -258,18 +326,21 @@ class TestWhatThePageSays:
     def test_another_client_may_not_take_the_consent_of_one_that_looks_the_same(
         self, demo: McpRoute, alice: Person, website: Party, register: Callable[..., dict[str, Any]]
     ) -> None:
+        """GHSA-c2jp-c369-7pvx (FastMCP): consent is per client."""
         alice.decide(alice.open(website.client, redirect_uri=WEB))
         twin = register(client_name="Website", redirect_uris=[WEB], token_endpoint_auth_method="client_secret_post")
         assert signed_value(alice.open(Client.objects.get(client_id=twin["client_id"]), redirect_uri=WEB))
 
 
 def test_a_former_user_of_the_same_browser_leaves_no_page_to_the_next(demo: McpRoute, alice: Person, bob: Person, editor: Party) -> None:
+    """RFC 6819 §4.4.1.9: a decision is the user's who saw the page."""
     page = alice.open(editor.client)
     alice.browser.force_login(bob.user)
     assert alice.decide(page).status_code == 400
 
 
 def test_after_signing_out_a_page_is_worth_nothing(demo: McpRoute, alice: Person, editor: Party) -> None:
+    """CWE-613."""
     page = alice.open(editor.client)
     alice.browser.post("/oauth/logout")
     assert alice.decide(page).status_code == 400
@@ -280,6 +351,7 @@ def test_after_signing_out_a_page_is_worth_nothing(demo: McpRoute, alice: Person
 def test_an_access_token_is_for_the_route_on_the_page_and_no_other(
     demo: McpRoute, demo_admin: McpRoute, alice: Person, editor: Party
 ) -> None:
+    """RFC 8707 §2, RFC 9700 §2.3."""
     token = editor.redeem(alice.code(editor.client)).json()["access_token"]
     assert principals.resolve_now(token, demo.pk) is not None and principals.resolve_now(token, demo_admin.pk) is None
     assert tokens.looks_like_access_token(token)

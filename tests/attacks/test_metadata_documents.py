@@ -1,182 +1,27 @@
-"""A client ID is a URL that a stranger chose, and the gateway asks it: nobody is to be reached by that whom the stranger cannot reach."""
+"""What a client ID metadata document may say, and what a client can make of it (draft-ietf-oauth-client-id-metadata-document-01 §4, §6)."""
 
-import socket
-from collections.abc import Iterator
+import gzip
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client as Browser
 
 from mcp_routes.models import McpRoute
-from oauthgw.journal.models import Event
+from oauthgw.clients import decisions
 from oauthgw.models import Client
-from tests.support.documents import Documents, published
-from tests.unit.conftest import LOOPBACK, Party, Person, sent_to_client
-from tests.unit.guard.conftest import Resolve, Trust
+from tests.attacks.conftest import refused
+from tests.support.documents import Documents
+from tests.support.signing import Signer
+from tests.unit.conftest import LOOPBACK, WEB, Party, Person, sent_to_client, signed_value
 
-
-@pytest.fixture
-def inside() -> Iterator[Documents]:
-    """A server of the gateway's own machine that no operator named."""
-    with published() as server:
-        yield server
-
-
-@pytest.fixture
-def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every address that a connection was opened to, whether or not one came about."""
-    addresses: list[Any] = []
-    real = socket.socket.connect
-
-    def connect(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6):
-            addresses.append(address)
-        real(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    return addresses
-
-
-@pytest.fixture
-def visitor(http: Browser, demo: McpRoute) -> Person:
-    """Anybody: the document is asked for before anyone signs in."""
-    return Person(None, http)  # type: ignore[arg-type]
-
-
-def refused(answer: Any) -> str:
-    """The page of a refusal, which leads nowhere and leaves nothing behind."""
-    assert answer.status_code == 400 and "Location" not in answer
-    assert not Client.objects.exists() and not Event.objects.exists()
-    page = str(answer.content.decode())
-    assert LOOPBACK not in page
-    return page
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "127.1",
-        "2130706433",
-        "0x7f000001",
-        "0x7f.1",
-        "0177.0.0.1",
-        "017700000001",
-        "0.0.0.0",  # noqa: S104
-        "localhost",
-        "localhost.",
-        "LOCALHOST",
-        "[::1]",
-        "[::]",
-        "[::ffff:127.0.0.1]",
-        "[0:0:0:0:0:ffff:7f00:1]",
-        "[::ffff:169.254.169.254]",
-        "[64:ff9b::7f00:1]",
-        "[2002:7f00:1::]",
-        "[fe80::1]",
-        "[fd00:ec2::254]",
-        "169.254.169.254",
-        "2852039166",
-        "10.0.0.1",
-        "172.16.0.1",
-        "192.168.0.1",
-        "100.64.0.1",
-        "100.100.100.200",
-        "192.0.0.192",
-        "168.63.129.16",
-        "224.0.0.1",
-        "255.255.255.255",
-    ],
-)
-def test_no_spelling_of_a_private_address_is_connected_to(visitor: Person, inside: Documents, reached: list[Any], host: str) -> None:
-    port = inside.authority.rpartition(":")[2]
-    for url in (f"https://{host}:{port}/client.json", f"https://{host}/client.json", f"http://{host}:{port}/client.json"):
-        refused(visitor.open(Client(client_id=url)))
-    assert not reached and not inside.asked
-
-
-@pytest.mark.parametrize(
-    "addresses",
-    [["127.0.0.1"], ["::1"], ["10.0.0.1"], ["169.254.169.254"], ["::ffff:10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["fe80::1%eth0"]],
-    ids=str,
-)
-def test_a_name_that_leads_inside_is_not_followed(visitor: Person, resolve: Resolve, reached: list[Any], addresses: list[str]) -> None:
-    resolve("innocent.example", addresses)
-    page = refused(visitor.open(Client(client_id="https://innocent.example/client.json")))
-    assert "leads to no address on the public internet" in page
-    assert not reached and not [address for address in addresses if address in page], "what the name leads to is not told"
-
-
-def test_a_public_address_would_be_connected_to(visitor: Person, resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def refuse(address: Any, timeout: float) -> None:
-        asked.append(address)
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    resolve("innocent.example", ["93.184.216.34"])
-    assert "refused the connection" in refused(visitor.open(Client(client_id="https://innocent.example/client.json")))
-    assert asked == [("93.184.216.34", 443)]
-
-
-def test_an_address_is_not_asked_for_a_second_time(visitor: Person, resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def refuse(address: Any, timeout: float) -> None:
-        asked.append(address[0])
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(socket, "create_connection", refuse)
-    looked_up = resolve("rebinding.example", ["93.184.216.34"], ["127.0.0.1"])
-    refused(visitor.open(Client(client_id="https://rebinding.example/client.json")))
-    assert (looked_up, asked) == (["rebinding.example"], ["93.184.216.34"])
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_leads_nowhere(visitor: Person, documents: Documents, inside: Documents, status: int) -> None:
-    target = inside.publish("/client.json", {})
-    url = documents.serve("/client.json", b"", status=status, Location=target)
-    assert "none is followed" in refused(visitor.open(Client(client_id=url)))
-    assert len(documents.asked) == 1 and not inside.asked
-
-
-@pytest.mark.parametrize(
-    "client_id",
-    [
-        "https://user@{host}/client.json",
-        "https://user:password@{host}/client.json",
-        "https://{host}/client.json#",
-        "https://{host}/client.json#x",
-        "https://{host}/a/../client.json",
-        "https://{host}/%2e%2e/client.json",
-        "https://{host}/",
-        "https://{host}",
-        "https://{host}\\@evil.example/client.json",
-        "https://evil.example\\@{host}/client.json",
-        "https://{host}/client.json\r\nX-Injected: 1",
-        "https://{host}/client json",
-        "https://{host}%2f@evil.example/client.json",
-        "HTTPS://{host}/client.json#",
-    ],
-)
-def test_an_address_that_programs_read_differently_is_not_asked(
-    visitor: Person, documents: Documents, reached: list[Any], client_id: str
-) -> None:
-    """On a host that may be asked, so that only the rule keeps it from being."""
-    refused(visitor.open(Client(client_id=client_id.format(host=documents.authority).replace("https://127", "http://127"))))
-    assert not reached and not documents.asked
-
-
-@pytest.mark.parametrize(
-    "client_id", ["file:///etc/passwd", "ftp://{host}/c", "gopher://{host}/_x", "data:application/json,{}", "jar:https://{host}/c"]
-)
-def test_another_scheme_is_only_an_unknown_client(visitor: Person, documents: Documents, reached: list[Any], client_id: str) -> None:
-    page = refused(visitor.open(Client(client_id=client_id.replace("{host}", documents.authority))))
-    assert "not registered here" in page and not reached
+BY_KEY = {"token_endpoint_auth_method": "private_key_jwt"}
 
 
 def test_a_document_speaks_for_no_address_but_its_own(visitor: Person, documents: Documents) -> None:
+    """draft §4.1, §6.1: compared as a string."""
     document = {"client_name": "App", "redirect_uris": [LOOPBACK]}
     for named in (f"{documents.url}/other.json", f"{documents.url}/client.json/", "https://claude.ai/oauth/claude-code-client-metadata"):
         url = documents.publish("/client.json", {**document, "client_id": named})
@@ -186,20 +31,13 @@ def test_a_document_speaks_for_no_address_but_its_own(visitor: Person, documents
 
 
 def test_a_document_that_is_too_large_is_refused(visitor: Person, documents: Documents) -> None:
+    """draft §6.6."""
     url = f"{documents.url}/client.json"
     document = {"client_id": url, "client_name": "App", "redirect_uris": [LOOPBACK], "padding": ""}
     documents.publish("/client.json", {**document, "padding": "x" * 65_536})
     assert "more than 64 kB" in refused(visitor.open(Client(client_id=url)))
     documents.publish("/client.json", {**document, "padding": "x" * 60_000})
     assert visitor.open(Client(client_id=url)).status_code == 302
-
-
-def test_trust_in_a_host_for_fetching_does_not_reach_further(visitor: Person, inside: Documents, trust: Trust) -> None:
-    trust("127.0.0.1:1", "innocent.example")
-    url = inside.publish("/client.json", {})
-    refused(visitor.open(Client(client_id=url)))
-    refused(visitor.open(Client(client_id=url.replace("http:", "https:"))))
-    assert not inside.asked
 
 
 def test_a_client_of_a_document_cannot_pass_for_another(
@@ -222,9 +60,154 @@ def test_a_client_of_a_document_cannot_pass_for_another(
 def test_a_client_that_signs_cannot_be_had_by_a_secret(
     visitor: Person, alice: Person, http: Browser, documents: Documents, secret: str
 ) -> None:
+    """draft §4.1; RFC 9700 §2.5."""
     url = f"{documents.url}/client.json"
     document = {"client_id": url, "client_name": "App", "redirect_uris": [LOOPBACK], "token_endpoint_auth_method": "private_key_jwt"}
     documents.publish("/client.json", {**document, "jwks_uri": f"{documents.url}/keys"})
     program = Party(http, Client(client_id=url), secret)
     code = sent_to_client(alice.decide(alice.open(program.client)))["code"]
     assert program.redeem(code).json()["error"] == "invalid_client"
+
+
+class TestWhatADocumentMayBe:
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"null",
+            b"[]",
+            b'"text"',
+            b"{",
+            b'{"client_id":' * 9_000,
+            b"[" * 60_000,
+            b'{"x": ' + b"9" * 5_000 + b"}",
+            b'{"client_id": "\xff"}',
+            b"<!doctype html><script>alert(1)</script>",
+            json.dumps({"client_id": "x"}).encode("utf-16"),
+            gzip.compress(b"{" + b" " * 10_000_000 + b"}"),
+        ],
+        ids=lambda content: repr(content[:16]),
+    )
+    def test_what_is_no_json_object_is_a_page(self, visitor: Person, documents: Documents, content: bytes) -> None:
+        """draft §4, RFC 8259; CWE-674, CWE-400, CWE-409."""
+        url = documents.serve("/client.json", content)
+        assert "<script>" not in refused(visitor.open(Client(client_id=url)))
+
+    @pytest.mark.parametrize(
+        "members",
+        [
+            {"client_secret": "x"},  # draft §4.1
+            {"client_secret_expires_at": 0},
+            {"token_endpoint_auth_method": "client_secret_basic"},
+            {"token_endpoint_auth_method": "client_secret_jwt"},
+            {"token_endpoint_auth_method": "private_key_jwt"},  # without a key anybody could be it
+            {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "http://169.254.169.254/"},
+            {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}},
+            {"redirect_uris": []},
+            {"redirect_uris": ["javascript:alert(1)"]},
+            {"redirect_uris": ["https://app.example.com/*"]},
+            {"redirect_uris": [WEB, "http://evil.example/cb"]},
+            {"redirect_uris": "https://app.example.com/cb"},
+            {"redirect_uris": {"0": WEB}},
+            {"client_name": "\u2800\u3164\U0001d159"},
+            {"client_name": ["Claude"]},
+            {"client_id": ["{url}"]},
+            {"client_id": "{url}#"},
+            {"client_id": "{url} "},
+            {"client_id": "{url}\u200b"},
+            {"client_id": None},
+        ],
+        ids=str,
+    )
+    def test_a_member_that_would_weaken_it_refuses_the_whole(self, visitor: Person, documents: Documents, members: dict[str, Any]) -> None:
+        """draft §4.1; RFC 7591 §5."""
+        url = f"{documents.url}/client.json"
+        good = {"client_id": url, "client_name": "App", "redirect_uris": [LOOPBACK, WEB]}
+        bad = json.loads(json.dumps(good | members).replace("{url}", url))
+        documents.publish("/client.json", bad)
+        refused(visitor.open(Client(client_id=url)))
+        documents.publish("/client.json", good)
+        assert visitor.open(Client(client_id=url)).status_code == 302
+
+    def test_it_cannot_give_itself_what_operators_give(self, publish: Callable[..., Client]) -> None:
+        """CWE-915."""
+        client = publish(approved_at="2026-01-01", may_introspect=True, skip_authorization=True, registration_source="manual", user=1)
+        assert not client.is_vouched_for and not client.may_introspect and not client.skip_authorization and client.is_of_document
+
+    def test_its_lifetime_cannot_be_made_for_ever(self, documents: Documents, visitor: Person) -> None:
+        """draft §4.4: a key or redirect that was taken out must stop counting."""
+        url = f"{documents.url}/client.json"
+        document = {"client_id": url, "client_name": "App", "redirect_uris": [LOOPBACK]}
+        documents.publish("/client.json", document, Cache_Control="max-age=99999999, immutable")
+        visitor.open(Client(client_id=url))
+        client = Client.objects.get()
+        assert client.cimd_expires_at is not None and client.document_fetched_at is not None
+        assert (client.cimd_expires_at - client.document_fetched_at).days <= 1
+
+
+class TestImpersonation:
+    def test_a_good_domain_does_not_vouch_for_a_program_on_this_computer(
+        self, demo: McpRoute, alice: Person, publish: Callable[..., Client]
+    ) -> None:
+        """draft §6.1, MCP "Localhost Redirect URI Risks": anybody can present the document's URL and listen on a port; so the page says
+        that, and is never skipped."""
+        client = publish()
+        for _ in range(2):
+            page = alice.open(client)
+            assert "cannot tell which" in page.content.decode() and sent_to_client(alice.decide(page))["code"]
+        assert signed_value(alice.open(client))
+
+    def test_a_name_that_is_taken_stands_beside_the_domain_that_chose_it(
+        self, demo: McpRoute, alice: Person, publish: Callable[..., Client]
+    ) -> None:
+        """draft §6.4 (phishing by name)."""
+        client = publish(client_name="Claude (verified by Anthropic)", client_uri="https://claude.ai/")
+        page = alice.open(client).content.decode()
+        assert "published by" in page and client.client_id.split("/")[2] in page and "as its website" not in page and "vouches" not in page
+
+    def test_a_document_that_changed_is_asked_about_again(self, demo: McpRoute, alice: Person, publish: Callable[..., Client]) -> None:
+        """draft §6.1: a domain that was sold publishes another app under the same URL."""
+        alice.decide(alice.open(publish(), redirect_uri=WEB))
+        for changed in (
+            {"client_name": "Another"},
+            {"redirect_uris": [WEB, "https://evil.example/cb"]},
+            {"client_uri": "https://evil.example/"},
+        ):
+            assert signed_value(alice.open(publish(**changed), redirect_uri=WEB))
+
+    def test_a_redirect_that_left_the_document_gets_nothing(self, demo: McpRoute, alice: Person, publish: Callable[..., Client]) -> None:
+        """RFC 9700 §4.1: also from a page that was open meanwhile."""
+        page = alice.open(publish(), redirect_uri=WEB)
+        client = publish(redirect_uris=[LOOPBACK])
+        assert alice.decide(page).status_code == 400 and alice.open(client, redirect_uri=WEB).status_code == 400
+
+
+class TestWhatAnOperatorAllowed:
+    def test_ends_when_the_document_becomes_another_ones(self, publish: Callable[..., Client], operator: User) -> None:
+        """draft §6.1; CWE-672."""
+        row = Client.objects.filter(pk=publish(**BY_KEY, jwks=Signer().key_set).pk)
+        decisions.allow_introspection(row, operator, lambda _: True)
+        assert row.get().may_introspect
+        assert not publish(client_name="Another", **BY_KEY, jwks=Signer().key_set).may_introspect
+
+    def test_stays_when_only_the_logo_changes(self, publish: Callable[..., Client], operator: User) -> None:
+        """The other side of the same rule: else operators stop reading."""
+        keys = {**BY_KEY, "jwks": Signer().key_set}
+        row = Client.objects.filter(pk=publish(**keys).pk)
+        decisions.approve(row, operator, lambda _: True)
+        decisions.allow_introspection(row, operator, lambda _: True)
+        changed = publish(**keys, logo_uri="https://app.example.com/other.png")
+        assert changed.may_introspect and changed.is_vouched_for
+
+
+@pytest.mark.parametrize("method", ["client_secret_\n2026 INFO forged\x1b[2J", "client_secret_\ud800"], ids=ascii)
+def test_what_a_document_asks_for_forges_no_line_and_breaks_no_page(
+    documents: Documents, demo: McpRoute, alice: Person, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """CWE-117, CWE-150."""
+    url = f"{documents.url}/client.json"
+    documents.publish(
+        "/client.json", {"client_id": url, "client_name": "App", "redirect_uris": [WEB], "token_endpoint_auth_method": method}
+    )
+    assert alice.open(Client(client_id=url)).status_code == 400
+    assert not [record for record in caplog.records if set("\n\x1b\ud800") & set(record.getMessage())]

@@ -1,6 +1,7 @@
 """Redirect URIs against every parser that may read them: ours, a browser's, an operating system's (RFC 9700 §2.1, §4.1, §4.11)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -33,6 +34,10 @@ WEB = "https://app.example.com/cb"
         "https://a<b>.example/cb",
         "https://a|b.example/cb",
         "https://a^b.example/cb",
+        "https://a..example/cb",  # RFC 1034 §3.1: no empty label
+        "https://../cb",
+        "https://localhost../cb",  # is this computer to some, and no name to others
+        "https://.a.example/cb",
     ],
 )
 def test_a_host_that_browsers_read_otherwise_or_not_at_all_is_refused(uri: str) -> None:
@@ -105,12 +110,24 @@ def test_a_host_that_browsers_read_otherwise_or_not_at_all_is_refused(uri: str) 
     ],
 )
 def test_a_hostile_redirect_uri_cannot_be_registered(uri: str) -> None:
-    with pytest.raises(ValidationError):
+    """CVE-2023-6291 and CVE-2024-8883 (Keycloak: wildcards), GHSA-q9xg-f2v2-695g (Windmill: `javascript:`), RFC 8252 §8.4."""
+    with pytest.raises(ValidationError) as refused:
         redirects.validate(uri)
+    assert not isinstance(refused.value, redirects.UnknownScheme), "refused with its whole set, and not only left out"
+
+
+@pytest.mark.parametrize(
+    "scheme", ["javascript", "data", "vbscript", "file", "blob", "intent", "ms-settings", "mailto", "chrome-extension"]
+)
+def test_no_setting_makes_a_scheme_of_everybodys_a_clients_own(settings: Any, scheme: str) -> None:
+    """RFC 8252 §7.1, §8.4: what runs, reads or sends something by itself is nobody's, whatever an operator lists."""
+    settings.GATEWAY = replace(settings.GATEWAY, client_redirect_schemes=(scheme,))
+    assert not redirects.acceptable(f"{scheme}://app/cb")
 
 
 @pytest.mark.parametrize("spelling", ["HTTPS://app.example.com/cb", "hTTp://127.0.0.1:1/cb", "CURSOR://app/cb"])
 def test_the_case_of_a_scheme_changes_no_rule(spelling: str) -> None:
+    """RFC 3986 §3.1: schemes are compared without case."""
     redirects.validate(spelling)
     assert redirects.is_https(spelling) is spelling.lower().startswith("https")
     assert redirects.is_loopback(spelling) is spelling.lower().startswith("http:")
@@ -162,6 +179,7 @@ class TestWhereAnswersGo:
     def test_an_address_that_only_begins_like_the_registered_one_gets_nothing(
         self, demo: McpRoute, alice: Person, website: Party, suffix: str
     ) -> None:
+        """RFC 9700 §2.1, §4.1.1: compared as a whole string."""
         query = urlencode(
             {"response_type": "code", "client_id": website.client.client_id, "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
         )
@@ -195,6 +213,7 @@ class TestWhereAnswersGo:
     def test_state_can_neither_leave_its_parameter_nor_the_attribute(
         self, demo: McpRoute, alice: Person, editor: Party, state: str
     ) -> None:
+        """CWE-79, CWE-113: `state` is anybody's text on a page of ours."""
         answer = alice.decide(alice.open(editor.client, state=state))
         assert "<script>alert" not in answer.content.decode()
         assert forwarded_to(answer).startswith(f"{LOOPBACK}?code=")
@@ -204,6 +223,7 @@ class TestWhereAnswersGo:
     def test_a_redirect_dropped_from_the_registration_while_the_page_was_open_gets_no_code(
         self, demo: McpRoute, alice: Person, website: Party
     ) -> None:
+        """CWE-367; maxkuminov/obsidian-mcp#4: the decision judges the redirect URI again."""
         page = alice.open(website.client, redirect_uri=WEB)
         Client.objects.update(redirect_uris="https://elsewhere.example/cb")
         assert alice.decide(page).status_code == 400
@@ -214,6 +234,26 @@ class TestWhereAnswersGo:
         self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], uri: str
     ) -> None:
         """RFC 8252 §8.6: no skipping where any local program can present the client's id; TLS changes nothing about that."""
+        client = Client.objects.get(client_id=register(redirect_uris=[uri])["client_id"])
+        alice.decide(alice.open(client, redirect_uri=uri))
+        assert signed_value(alice.open(client, redirect_uri=uri))
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "https://192.168.0.1/cb",
+            "https://169.254.169.254/cb",
+            "https://127.1/cb",
+            "https://2130706433/cb",
+            "https://0x7f000001/cb",
+            "https://app.localhost/cb",
+            "https://localhost./cb",
+        ],
+    )
+    def test_an_address_in_somebodys_own_network_is_asked_about_every_time(
+        self, demo: McpRoute, alice: Person, register: Callable[..., dict[str, Any]], uri: str
+    ) -> None:
+        """RFC 9700 §4.1: whoever is in that network today may answer there; a browser reads each of these as an address or as itself."""
         client = Client.objects.get(client_id=register(redirect_uris=[uri])["client_id"])
         alice.decide(alice.open(client, redirect_uri=uri))
         assert signed_value(alice.open(client, redirect_uri=uri))
