@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.support import browsers, databases, redis_server
 from tests.support.emulator import Emulator, emulate
 from tests.support.gateway import Gateway, configuration, manage, serve
+from tests.support.processes import until
 from tests.support.upstream import DemoUpstream, demo_upstream
 
 _TOUCH_THE_DATABASE = {
@@ -53,6 +54,13 @@ def nothing_remembered() -> None:
 
     principals.forget()
     snapshot.forget()
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """A thread that keeps its database connection keeps the test database from being dropped, when nobody knows any more whose it was."""
+    yield
+    until(lambda: databases.connections_out() <= 1, "A thread of this test, or of a server in it, kept its database connection.")
 
 
 @pytest.fixture(scope="session")

@@ -89,3 +89,37 @@ def test_another_host_is_refused(public: Gateway, visitor: Visitor) -> None:
         answer = visitor.session.get(f"{public.url}{path}", headers={"Host": "evil.example"}, timeout=10)
         assert answer.status_code == 400, path
     assert visitor.session.get(f"{public.url}/healthz", headers={"Host": "10.0.0.7"}, timeout=10).status_code == 200
+
+
+PAGES = ("/", "/oauth/authorize", "/oauth/logout", "/account/", "/admin/login/", "/no-such-page", "/oauth/callback")
+MACHINES = (
+    "/healthz",
+    "/readyz",
+    "/mcp/demo",
+    "/mcp/nothing",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-protected-resource/mcp/demo",
+    "/oauth/token",
+    "/oauth/nothing",
+    "/webhooks/workos",
+    "/static/gateway.css",
+    "/static/nothing.css",
+)
+
+
+@pytest.mark.parametrize("path", PAGES + MACHINES)
+def test_every_answer_says_how_browsers_have_to_take_it(public: Gateway, visitor: Visitor, path: str) -> None:
+    """RFC 6797; OWASP ASVS 4.0, V14.4: what a browser may guess, send on, embed and run is said with each answer."""
+    answer = visitor.session.get(f"{public.url}{path}", timeout=10, allow_redirects=False)
+    assert answer.status_code < 500
+    assert answer.headers.get("Strict-Transport-Security") == "max-age=31536000", "also where no page is"
+    assert answer.headers.get("X-Content-Type-Options") == "nosniff"
+    assert "Server" not in answer.headers and "X-Powered-By" not in answer.headers
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'" and policy["form-action"] == "'self'"
+        assert not [value for value in policy.values() if "unsafe" in value or "*" in value]
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+    if answer.status_code >= 400:
+        assert "no-store" in answer.headers.get("Cache-Control", ""), "no error is kept"

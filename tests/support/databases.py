@@ -33,6 +33,15 @@ def server_url() -> str:
     return url
 
 
+def connections_out() -> int:
+    """How many connections of this process's own pool are in the hands of a thread; 0 where there is no pool."""
+    from django.db import connection
+
+    pools = getattr(connection, "_connection_pools", {})
+    counts = [pool.get_stats() for pool in pools.values()]
+    return sum(count.get("pool_size", 0) - count.get("pool_available", 0) for count in counts)
+
+
 @contextlib.contextmanager
 def fresh(folder: Path, template: str = "") -> Iterator[str]:
     """A new database until the block ends, as a DATABASE_URL: empty, or a copy of the database with the URL `template`."""

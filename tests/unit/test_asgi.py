@@ -82,6 +82,13 @@ class TestBodies:
         assert (answer.status, answer.json()["error"]["code"]) == (400, -32700)
 
 
+@pytest.mark.parametrize("path", ["/", "/static/gateway.css", "/oauth/token", "/mcp/demo"])
+def test_a_refusal_of_the_dispatchers_own_is_neither_kept_nor_guessed_at(path: str) -> None:
+    """What Django's middleware and the data plane add to their answers, these have not passed through."""
+    answer = asked(Exchange("GET", path, host="evil.example"))
+    assert (answer.status, answer.header(b"cache-control"), answer.header(b"x-content-type-options")) == (400, b"no-store", b"nosniff")
+
+
 class TestCrashes:
     async def _crash(self, *_: Any) -> None:
         raise RuntimeError("canary-detail")

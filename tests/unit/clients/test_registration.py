@@ -36,10 +36,10 @@ def test_a_confidential_client_gets_a_secret_that_never_expires_and_its_own_meth
     assert answer["token_endpoint_auth_method"] == method
 
 
-def test_the_secret_is_stored_as_a_keyed_digest(register: Register) -> None:
+def test_the_secret_is_stored_as_a_sealed_digest(register: Register) -> None:
     answer = register(redirect_uris=["https://a.example/cb"], token_endpoint_auth_method="client_secret_post")
     stored = Client.objects.get(client_id=answer["client_id"]).client_secret
-    assert stored.startswith("keyed_digest$") and answer["client_secret"] not in stored
+    assert stored.startswith("sealed_digest$") and answer["client_secret"] not in stored
 
 
 def test_cursors_three_kinds_of_redirect_are_kept_together(register: Register) -> None:
