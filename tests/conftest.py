@@ -36,14 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only what touches the database runs: the rest would be the same test again. On SQLite nothing runs for two writers."""
+    """On PostgreSQL only what touches the database runs: the rest would be the same test again. What is marked for it runs only there."""
     if databases.KIND == "sqlite":
         concerned = [item for item in items if not item.get_closest_marker("postgresql")]
     else:
-        touching = [item for item in items if item.get_closest_marker("django_db") or _TOUCH_THE_DATABASE & set(item.fixturenames)]  # type: ignore[attr-defined]
+        touching = [item for item in items if _touches_the_database(item)]
         concerned = [item for item in touching if not item.get_closest_marker("whichever_database")]
     config.hook.pytest_deselected(items=[item for item in items if item not in concerned])
     items[:] = concerned
+
+
+def _touches_the_database(item: pytest.Item) -> bool:
+    marked = item.get_closest_marker("django_db") or item.get_closest_marker("postgresql")
+    return bool(marked or _TOUCH_THE_DATABASE & set(item.fixturenames))  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

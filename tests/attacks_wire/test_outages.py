@@ -19,7 +19,7 @@ from tests.attacks_wire.wire import answer, bearer, connected, request
 from tests.flows.dataplane_fixtures import PING, PONG, Answer, Received, Served, call, gateway, post, upstream
 from tests.support import postgresql
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.postgresql]
 
 TICK = b"data: tick\n\n"
 

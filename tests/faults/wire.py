@@ -115,7 +115,7 @@ async def upstream(
             task.cancel()
         ends = await asyncio.gather(*busy, return_exceptions=True)
         for connection in connections:
-            if connection.writer.get_extra_info("socket").fileno() != -1:  # asyncio's abort() fails on what has closed meanwhile
+            with contextlib.suppress(AttributeError):  # asyncio's abort() has no loop any more where the last write closed it
                 connection.writer.transport.abort()  # what nobody reads would keep it open
         await asyncio.sleep(0)  # a turn of the event loop, in which that is done
         await server.wait_closed()

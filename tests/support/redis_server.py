@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 
@@ -39,6 +40,12 @@ def server() -> Iterator[str]:
         command = [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
         with running(command, lambda: _answers(own), Path(folder) / "log"):
             yield own
+
+
+def further(url: str, number: int) -> str:
+    """The same server's database this many further on, of the sixteen that a server has unless told otherwise."""
+    parts = urlsplit(url)
+    return parts._replace(path=f"/{(int(parts.path.strip('/') or 0) + number) % 16}").geturl()
 
 
 def _answers(url: str) -> bool:

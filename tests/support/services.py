@@ -1,15 +1,19 @@
 """`python -m tests.support.services [pytest's arguments]`: every test, on SQLite and on PostgreSQL, with all they need running.
 
 Uses what runs, else starts what is installed, else installs it, else says the one command that is missing. What it started, it stops.
+The halves run side by side, since both mostly wait; what the one on PostgreSQL says is told when both are done.
 TEST_DATABASE=sqlite or =postgresql runs the one half.
 """
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from types import FrameType
+from typing import IO
 
 from tests.support import machine, postgresql, redis_server
 from tests.support.processes import ROOT
@@ -37,7 +41,7 @@ def main(arguments: list[str]) -> int:
             ):  # docs/manual-oauth-testing.md
                 machine.program((program,), package, program)
             told = os.environ.get("TEST_DATABASE")
-            statuses = [_tests(kind, environment, arguments) for kind in ([told] if told else ["sqlite", "postgresql"])]
+            statuses = _tests([told] if told else ["sqlite", "postgresql"], environment, arguments)
     except machine.Missing as missing:
         machine.say(str(missing))
         return 1
@@ -46,20 +50,35 @@ def main(arguments: list[str]) -> int:
     return max(statuses)
 
 
-def _tests(kind: str, environment: dict[str, str], arguments: list[str]) -> int:
-    machine.say(f"tests on {kind}")
-    pytest = subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env={**environment, "TEST_DATABASE": kind})
+def _tests(kinds: list[str], environment: dict[str, str], arguments: list[str]) -> list[int]:
+    """The exit status of each half. The first says what it finds at once, the others after it."""
+    machine.say(f"tests on {' and on '.join(kinds)}")
+    command = [sys.executable, "-m", "pytest", *arguments]
+    with contextlib.ExitStack() as open_files:
+        halves: list[tuple[str, subprocess.Popen[bytes], IO[bytes] | None]] = []
+        for number, kind in enumerate(kinds):
+            said: IO[bytes] | None = open_files.enter_context(tempfile.TemporaryFile()) if number else None
+            own = {**environment, "TEST_DATABASE": kind, "TEST_REDIS_URL": redis_server.further(environment["TEST_REDIS_URL"], number)}
+            halves.append((kind, subprocess.Popen(command, cwd=ROOT, env=own, stdout=said, stderr=said and subprocess.STDOUT), said))
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGTERM:  # an interrupt from the keyboard reached it already
-            pytest.send_signal(number)
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGTERM:  # an interrupt from the keyboard reached them already
+                for _, pytest, _ in halves:
+                    pytest.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return abs(pytest.wait())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            statuses = [abs(pytest.wait()) for _, pytest, _ in halves]
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        for kind, _, output in halves:
+            if output:
+                machine.say(f"what the tests on {kind} said:")
+                output.seek(0)
+                shutil.copyfileobj(output, sys.stdout.buffer)
+                sys.stdout.buffer.flush()
+    return statuses
 
 
 if __name__ == "__main__":
