@@ -64,8 +64,12 @@ def nothing_remembered() -> None:
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
     """A thread that keeps its database connection keeps the test database from being dropped, when nobody knows any more whose it was."""
+    before = databases.connections_of_other_threads()
     yield
-    until(lambda: databases.connections_out() <= 1, "A thread of this test, or of a server in it, kept its database connection.")
+    until(
+        lambda: databases.connections_of_other_threads() <= before,
+        "A thread of this test, or of a server in it, kept its database connection.",
+    )
 
 
 @pytest.fixture(scope="session")

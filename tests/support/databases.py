@@ -33,13 +33,13 @@ def server_url() -> str:
     return url
 
 
-def connections_out() -> int:
-    """How many connections of this process's own pool are in the hands of a thread; 0 where there is no pool."""
+def connections_of_other_threads() -> int:
+    """How many connections of this process's own pool are in the hands of another thread than this; 0 where there is no pool."""
     from django.db import connection
 
-    pools = getattr(connection, "_connection_pools", {})
-    counts = [pool.get_stats() for pool in pools.values()]
-    return sum(count.get("pool_size", 0) - count.get("pool_available", 0) for count in counts)
+    counts = [pool.get_stats() for pool in getattr(connection, "_connection_pools", {}).values()]
+    out = sum(count.get("pool_size", 0) - count.get("pool_available", 0) for count in counts)
+    return out - (connection.connection is not None) if counts else 0
 
 
 @contextlib.contextmanager
