@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # Checks look at the project, never at a developer's own .env.
 PLAIN := env -u GATEWAY_ORIGIN -u DATABASE_URL -u CACHE_URL ENV_FILE=/dev/null DEBUG=true
 
-FUZZ_SECONDS ?= 300
+FUZZ_SECONDS ?= 600
 
 .PHONY: run test lint format types migrations tests fuzz nightly node setup bench bench-report requirements clean
 
@@ -37,7 +37,7 @@ migrations: $(VENV)/.dev
 tests: $(VENV)/.dev node
 	@$(BIN)/python -m tests.support.services $(PYTEST_ARGS)
 
-# Odd requests to every endpoint, five minutes on each database; other ones each time, again the same with FUZZ_SEED=… make fuzz
+# Odd requests to every endpoint, ten minutes on each database, side by side; other ones each time, again the same with FUZZ_SEED=… make fuzz
 fuzz: $(VENV)/.dev node
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m tests.support.services tests/fuzz -k meanwhile -s
 

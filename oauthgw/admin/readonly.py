@@ -53,7 +53,7 @@ class CarefulAdmin(_ModelAdmin):
         return CountedList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        found = super().get_object(request, object_id, from_field)
+        found = super().get_object(request, object_id, from_field or None)  # ?_to_field= names no field, and Django would look for it
         if found is not None:
             self.count([found])
         return found

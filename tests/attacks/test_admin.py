@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client as Browser
 
+from mcp_routes.models import McpRoute
 from tests.unit.conftest import Party, Person
 
 
@@ -53,6 +54,15 @@ def test_no_key_of_a_page_is_a_crash(alice: Person, key: str) -> None:
     User.objects.update(is_staff=True, is_superuser=True)
     for page in ("oauthgw/client", "auth/user", "mcp_routes/mcproute", "journal/event"):
         assert alice.browser.get(f"/admin/{page}/{key}/change/").status_code < 500
+
+
+@pytest.mark.parametrize("query", ["_to_field=", "_to_field=password", "_popup=%00", "_changelist_filters=%00"])
+@pytest.mark.parametrize("page", ["change", "delete", "history"])
+def test_no_address_of_a_row_is_a_crash(alice: Person, query: str, page: str) -> None:
+    route = McpRoute.objects.create(slug="found", upstream_url="https://upstream.example/mcp")
+    User.objects.update(is_staff=True, is_superuser=True)
+    for row in (f"mcp_routes/mcproute/{route.pk}", f"auth/user/{alice.user.pk}"):
+        assert alice.browser.get(f"/admin/{row}/{page}/?{query}").status_code < 500
 
 
 def test_somebody_who_is_staff_but_was_given_nothing_sees_and_does_nothing(alice: Person, editor: Party) -> None:

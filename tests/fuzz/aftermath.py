@@ -15,7 +15,7 @@ _INITIALIZE = {
     "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "kept", "version": "1"}},
 }
 _CLIENT = "oauthgw_client"
-_ENOUGH = 12  # turns, until each grammar has had its luck; a slow machine makes fewer in half a minute
+_ENOUGH = 12  # turns, until each grammar has had its luck; a slow machine makes few
 
 
 def unreached(house: House, turns: int) -> Iterator[str]:

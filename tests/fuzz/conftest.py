@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.processes import ROOT, stop
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "30"))
-"""On each of the two databases: a minute in all."""
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
+"""On each of the two databases."""
 _PATIENCE = 240  # seconds, for a loaded machine: to start, to end, and to look for a small example of what failed
 # Without FUZZ_SECONDS always the same requests, so that tests that fail fail again.
 _SEED = os.environ.get("FUZZ_SEED", "" if "FUZZ_SECONDS" in os.environ else "1")
