@@ -17,10 +17,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewaysite.settings")
 django.setup()
 
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
+from gatewaysite.handler import Handler
 from gatewaysite.logs import AccessLog
 from mcp_routes.proxy import app as proxy
 from mcp_routes.proxy import background, refusals, streams
@@ -39,7 +39,7 @@ _access = AccessLog(log)
 
 
 refuse_misconfiguration()
-_django = get_asgi_application()
+_django = Handler()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from operator import or_
 from typing import TYPE_CHECKING, Any, cast
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
@@ -47,7 +48,10 @@ class CountedList(ChangeList):
     """Has its admin count for the rows on the page (`count`), where an annotation would count for each row there is."""
 
     def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
+        try:
+            super().get_results(request)
+        except OverflowError as error:  # a key of more than 64 bits, which SQLite is handed as it is
+            raise IncorrectLookupParameters from error
         if self.query:
             self.date_hierarchy = None  # its years and months would each be a search of their own
         vars(self.queryset)["datetimes"] = partial(moments, self.queryset)  # what the date hierarchy asks for
