@@ -219,6 +219,14 @@ _HEADERS: dict[bytes, tuple[bytes, ...]] = {
             b"application/x-www-form-urlencoded; charset=\x01",
             b"multipart/mixed; boundary=x",
         ),
+        *(
+            b"text/plain; charset=utf-8",
+            b"text/plain; charset*=utf-8''%00",
+            b"application/x-www-form-urlencoded; charset*=utf-8''utf-8",
+            b"application/json; charset*=bogus''a",
+            b"a/b; x*=idna''%ff%ff",
+            b"multipart/form-data; boundary*=utf-8''%00",
+        ),
     ),
     b"Content-Encoding": (b"gzip", b"deflate, br"),
     b"Cookie": (
