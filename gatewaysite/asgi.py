@@ -17,10 +17,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewaysite.settings")
 django.setup()
 
 from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.exceptions import SuspiciousOperation
 from django.http.request import split_domain_port, validate_host
 
 from gatewaysite.checks import refuse_misconfiguration
-from gatewaysite.handler import Handler
 from gatewaysite.logs import AccessLog
 from mcp_routes.proxy import app as proxy
 from mcp_routes.proxy import background, refusals, streams
@@ -39,7 +40,7 @@ _access = AccessLog(log)
 
 
 refuse_misconfiguration()
-_django = Handler()
+_django = get_asgi_application()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +82,10 @@ async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     others = [(name, value) for name, value in scope["headers"] if name != b"host"]
     scope = {**scope, "scheme": public.scheme, "headers": [(b"host", public.netloc.encode()), *others]}
     bounded = _Bounded(receive)
-    await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
+    try:
+        await _django(scope, bounded, send)  # type: ignore[arg-type]  # asgiref's TypedDicts say the same in other words
+    except (SuspiciousOperation, ValueError):  # raised while Django makes a request of the head: for all later it answers itself
+        bounded.refusal = refusals.UNREADABLE_HEAD
     if bounded.refusal is not None:
         await refusals.refuse(send, bounded.refusal)
 

@@ -48,6 +48,7 @@ NO_TOKEN = Refusal(401, "unauthorized", "Sign in to use this MCP server: send an
 INVALID_TOKEN = Refusal(401, "invalid_token", "This access token is not valid here. Refresh it, or sign in to this MCP server again.")
 TOO_LARGE = Refusal(413, "content_too_large", "This message is larger than the gateway accepts.")
 FORM_TOO_LARGE = Refusal(400, "invalid_request", "The request is too large for this address.", headers=_FOR_ANY_PAGE)
+UNREADABLE_HEAD = Refusal(400, "invalid_request", "The query or the Content-Type of this request cannot be read.", headers=_FOR_ANY_PAGE)
 TOO_SLOW = Refusal(408, "request_timeout", "The body did not arrive in time.")
 FORM_TOO_SLOW = replace(TOO_SLOW, code="invalid_request", headers=_FOR_ANY_PAGE)
 NOT_JSON = Refusal(400, messages.NOT_JSON, "The body is not valid JSON.")
