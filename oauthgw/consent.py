@@ -50,11 +50,11 @@ def sign(asked: Asked, user: AbstractBaseUser, browser: str) -> str:
     return signing.dumps(payload, salt=_SALT, compress=True)
 
 
-def unsign(value: str, user: AbstractBaseUser, browser: str) -> Asked:
-    """The question that was on the page. Raises Stale."""
+def unsign(value: str, user: AbstractBaseUser, browsers: frozenset[str]) -> Asked:
+    """The question that was on the page; `browsers` are the digests the browser answers to. Raises Stale."""
     try:
         payload = signing.loads(value, salt=_SALT, max_age=MAX_AGE)
-        if (payload["user"], payload["browser"]) != (user.pk, browser):
+        if payload["user"] != user.pk or payload["browser"] not in browsers:
             raise Stale
         return Asked(AuthorizationRequest.from_dict(payload["request"]), payload["nonce"])
     except (signing.BadSignature, KeyError, TypeError, ValueError) as error:

@@ -4,6 +4,7 @@ Knows cookies; knows nothing of users. It outlives the session's changes of key,
 """
 
 import secrets
+from collections.abc import Iterable
 from re import compile as pattern
 
 from django.http import HttpRequest
@@ -30,10 +31,14 @@ def read(request: HttpRequest) -> str | None:
     return _value(request, cookie_name())
 
 
-def digest_of(request: HttpRequest) -> str | None:
-    """What is stored or signed in place of the value; None when the browser has no cookie yet."""
-    value = read(request)
-    return None if value is None else digest(value)
+def digests(request: HttpRequest) -> frozenset[str]:
+    """Every digest under which a page may have been shown in this browser: of its cookie, and of the pins that it still has."""
+    return _digests(request, filter(_is_ours, request.COOKIES))
+
+
+def digests_for(request: HttpRequest, state: str) -> frozenset[str]:
+    """Every digest under which this browser may have begun the attempt with this `state`."""
+    return _digests(request, (cookie_name(), _pin_name(state)))
 
 
 def ensure(request: HttpRequest, response: HttpResponseBase) -> str:
@@ -46,33 +51,29 @@ def ensure(request: HttpRequest, response: HttpResponseBase) -> str:
 def pin(response: HttpResponseBase, value: str, state: str) -> None:
     """Gives the browser this value a second time, under a name of this one attempt.
 
-    Tabs that a browser opens at once all come without a cookie; each answer sets another value and the last one stays. With its own
-    pin each attempt is still recognised. Needed only where `read` found nothing.
+    Tabs that a browser opens at once all come without a cookie; each answer sets another value, and the last one stays. What was bound to
+    one of the others, an attempt or a consent page, is still recognised by its pin. Needed only where `read` found nothing.
     """
     _set(response, _pin_name(state), value, PIN_SECONDS)
 
 
-def digests_for(request: HttpRequest, state: str) -> frozenset[str]:
-    """Every digest under which this browser may have begun the attempt with this `state`."""
-    values = (read(request), _value(request, _pin_name(state)))
-    return frozenset(digest(value) for value in values if value is not None)
-
-
-def unpin(request: HttpRequest, response: HttpResponseBase, state: str) -> None:
-    """Takes the attempt's pin away, if there is one."""
-    if _pin_name(state) in request.COOKIES:
-        _delete(response, _pin_name(state))
-
-
 def forget(request: HttpRequest, response: HttpResponseBase) -> None:
     """Makes the browser a new one: nothing begun before can be finished."""
-    for name in request.COOKIES:
-        if name == cookie_name() or name.startswith(f"{cookie_name()}-"):
-            _delete(response, name)
+    for name in filter(_is_ours, request.COOKIES):
+        _delete(response, name)
 
 
 def _pin_name(state: str) -> str:
     return f"{cookie_name()}-{digest(state)[:_TAG_LENGTH]}"
+
+
+def _digests(request: HttpRequest, names: Iterable[str]) -> frozenset[str]:
+    values = (_value(request, name) for name in names)
+    return frozenset(digest(value) for value in values if value is not None)
+
+
+def _is_ours(name: str) -> bool:
+    return name == cookie_name() or name.startswith(f"{cookie_name()}-")
 
 
 def _value(request: HttpRequest, name: str) -> str | None:

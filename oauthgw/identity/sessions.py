@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.middleware.csrf import CSRF_SECRET_LENGTH
 
 from oauthgw.guard import sealed
-from oauthgw.identity import browser
 from oauthgw.identity.provider import Person
 
 SID = "sid"  # the provider's session id, for signing out there and for its `session.revoked`
@@ -58,9 +57,10 @@ def _same_token_in_every_tab(request: HttpRequest, user: User, backend: str) -> 
     """Gives the browser the user's own CSRF secret in place of the random one that `login` has just made.
 
     Tabs that sign in at the same time each get a cookie and the last one stays: with random secrets, the forms of all others would be
-    refused. It is as secret as a random one; another user's, another browser's and an impersonator's are others.
+    refused. Nothing but the user is the same in all of them, not even the browser's own cookie. Nobody but the user ever sees it: another
+    user's and an impersonator's are others.
     """
-    whose = json.dumps([user.pk, backend, browser.digest_of(request)])
+    whose = json.dumps([user.pk, backend])
     secret = sealed.mac("csrf", whose.encode(), sealed.current_key())
     if secret is None:
         raise AssertionError("the current key is always configured")

@@ -95,7 +95,7 @@ def decide(request: HttpRequest) -> HttpResponse:
     user = cast("AbstractBaseUser", request.user)
     try:
         form = parameters.single(request.POST)
-        asked = consent.unsign(form.get("consent", ""), user, browser.digest_of(request) or "")
+        asked = consent.unsign(form.get("consent", ""), user, browser.digests(request))
     except (parameters.Malformed, consent.Stale):
         return show(request, pages.stale())
     client = Client.objects.filter(usable_clients(), client_id=asked.request.client_id).first()

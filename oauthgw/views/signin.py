@@ -82,9 +82,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     except signin.NotYours as refused:
         log.info("sign-in refused: %s", refused.why)
         return show(request, problems.not_yours(refused.why, refused.next, signed_in=request.user.is_authenticated))
-    response = _answer(request, provider, attempt, code, error, given.get("error_description", ""))
-    browser.unpin(request, response, state)
-    return response
+    return _answer(request, provider, attempt, code, error, given.get("error_description", ""))
 
 
 def _answer(request: HttpRequest, provider: Provider, attempt: signin.Finished, code: str, error: str, description: str) -> HttpResponse:

@@ -15,7 +15,7 @@ VALUE = "a" * 43
 def test_a_new_browser_gets_a_random_value() -> None:
     request = RequestFactory().get("/")
     assert browser.read(request) is None
-    assert browser.digest_of(request) is None
+    assert browser.digests(request) == frozenset()
     first, second = (browser.ensure(request, HttpResponse()) for _ in range(2))
     assert first != second
     assert len(first) == 43
@@ -27,7 +27,18 @@ def test_a_known_browser_keeps_its_value() -> None:
     response = HttpResponse()
     assert browser.ensure(request, response) == VALUE
     assert response.cookies["gateway_browser"].value == VALUE
-    assert browser.digest_of(request) == digest(VALUE)
+    assert browser.digests(request) == {digest(VALUE)}
+
+
+def test_a_browser_with_pins_answers_to_each() -> None:
+    request, pinned, other = RequestFactory().get("/"), "b" * 43, "c" * 43
+    response = HttpResponse()
+    browser.pin(response, pinned, "state")
+    (name,) = response.cookies
+    request.COOKIES.update({"gateway_browser": VALUE, name: pinned, "other": other, "gateway_browserx": other})
+    assert browser.digests(request) == browser.digests_for(request, "state") == {digest(VALUE), digest(pinned)}
+    assert browser.digests_for(request, "another state") == {digest(VALUE)}
+    assert response.cookies[name]["max-age"] == 15 * 60
 
 
 @pytest.mark.parametrize("value", ["", "a" * 42, "a" * 44, "a" * 42 + "\u00e9", "a" * 42 + "=", "\x00" * 43])

@@ -186,6 +186,16 @@ class TestThePage:
         assert bob.decide(page).status_code == 400
         assert not AuthorizationCode.objects.exists()
 
+    def test_it_works_when_another_tabs_sign_in_has_given_the_browser_another_cookie(
+        self, demo: McpRoute, alice: Person, editor: Party
+    ) -> None:
+        """Tabs that are opened at once each come without a cookie, and the last answer's stays."""
+        page = alice.open(editor.client)
+        cookies = alice.browser.cookies
+        cookies["gateway_browser-0123456789ab"] = cookies["gateway_browser"].value
+        cookies["gateway_browser"] = "a" * 43
+        assert alice.decide(page).status_code == 200
+
     def test_it_is_refused_in_another_browser_of_the_same_user(self, demo: McpRoute, alice: Person, editor: Party) -> None:
         page = alice.open(editor.client)
         elsewhere = Browser(HTTP_HOST="localhost:9000")
