@@ -4,7 +4,6 @@ Knows cookies; knows nothing of users. It outlives the session's changes of key,
 """
 
 import secrets
-from collections.abc import Iterable
 from re import compile as pattern
 
 from django.http import HttpRequest
@@ -19,6 +18,7 @@ PIN_SECONDS = 15 * 60
 
 _VALUE = pattern(r"[A-Za-z0-9_-]{43}")
 _TAG_LENGTH = 12
+_TAG = pattern(r"(-[0-9a-f]{12})?")
 
 
 def cookie_name() -> str:
@@ -32,13 +32,9 @@ def read(request: HttpRequest) -> str | None:
 
 
 def digests(request: HttpRequest) -> frozenset[str]:
-    """Every digest under which a page may have been shown in this browser: of its cookie, and of the pins that it still has."""
-    return _digests(request, filter(_is_ours, request.COOKIES))
-
-
-def digests_for(request: HttpRequest, state: str) -> frozenset[str]:
-    """Every digest under which this browser may have begun the attempt with this `state`."""
-    return _digests(request, (cookie_name(), _pin_name(state)))
+    """Every digest under which something may have begun in this browser: of its cookie, and of the pins that it still has."""
+    values = (_value(request, name) for name in request.COOKIES if _is_ours(name))
+    return frozenset(digest(value) for value in values if value is not None)
 
 
 def ensure(request: HttpRequest, response: HttpResponseBase) -> str:
@@ -54,7 +50,7 @@ def pin(response: HttpResponseBase, value: str, state: str) -> None:
     Tabs that a browser opens at once all come without a cookie; each answer sets another value, and the last one stays. What was bound to
     one of the others, an attempt or a consent page, is still recognised by its pin. Needed only where `read` found nothing.
     """
-    _set(response, _pin_name(state), value, PIN_SECONDS)
+    _set(response, f"{cookie_name()}-{digest(state)[:_TAG_LENGTH]}", value, PIN_SECONDS)
 
 
 def forget(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -63,17 +59,9 @@ def forget(request: HttpRequest, response: HttpResponseBase) -> None:
         _delete(response, name)
 
 
-def _pin_name(state: str) -> str:
-    return f"{cookie_name()}-{digest(state)[:_TAG_LENGTH]}"
-
-
-def _digests(request: HttpRequest, names: Iterable[str]) -> frozenset[str]:
-    values = (_value(request, name) for name in names)
-    return frozenset(digest(value) for value in values if value is not None)
-
-
 def _is_ours(name: str) -> bool:
-    return name == cookie_name() or name.startswith(f"{cookie_name()}-")
+    own, tag = name[: len(cookie_name())], name[len(cookie_name()) :]
+    return own == cookie_name() and _TAG.fullmatch(tag) is not None
 
 
 def _value(request: HttpRequest, name: str) -> str | None:

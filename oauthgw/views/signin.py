@@ -78,7 +78,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     if not state or not (code or error) or (code and error) or len(code) > _CODE_LENGTH:
         return show(request, problems.malformed("It carries no usable state, or neither a code nor an error."))
     try:
-        attempt = signin.finish(state, browser.digests_for(request, state))
+        attempt = signin.finish(state, browser.digests(request))
     except signin.NotYours as refused:
         log.info("sign-in refused: %s", refused.why)
         return show(request, problems.not_yours(refused.why, refused.next, signed_in=request.user.is_authenticated))

@@ -35,9 +35,8 @@ def test_a_browser_with_pins_answers_to_each() -> None:
     response = HttpResponse()
     browser.pin(response, pinned, "state")
     (name,) = response.cookies
-    request.COOKIES.update({"gateway_browser": VALUE, name: pinned, "other": other, "gateway_browserx": other})
-    assert browser.digests(request) == browser.digests_for(request, "state") == {digest(VALUE), digest(pinned)}
-    assert browser.digests_for(request, "another state") == {digest(VALUE)}
+    request.COOKIES.update({"gateway_browser": VALUE, name: pinned, "other": other, "gateway_browserx": other, "gateway_browser-x": other})
+    assert browser.digests(request) == {digest(VALUE), digest(pinned)}
     assert response.cookies[name]["max-age"] == 15 * 60
 
 

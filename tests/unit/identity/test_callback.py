@@ -111,6 +111,16 @@ def test_three_tabs_that_a_browser_opens_at_once_all_end(new_browser: Callable[[
     assert [come_back(browser, state).status_code for state in states] == [302, 302, 302]
 
 
+def test_a_tab_that_begins_between_two_others_ends_too(new_browser: Callable[[], Browser]) -> None:
+    """It has seen the first one's cookie, and the third, which has not, replaces that."""
+    browser, third = new_browser(), new_browser()
+    begin(browser)
+    state = begin(browser)
+    begin(third)
+    browser.cookies.update(third.cookies)
+    assert come_back(browser, state).status_code == 302
+
+
 def test_tabs_that_sign_in_at_once_have_one_csrf_token(new_browser: Callable[[], Browser]) -> None:
     """Each comes back before it has seen another's cookies; whichever answer is the last, the forms of all work."""
     tabs = [new_browser() for _ in range(3)]
