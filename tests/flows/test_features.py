@@ -326,7 +326,10 @@ async def test_a_session_that_was_ended_is_unknown_and_a_new_one_works(served: S
         raw = Raw(served, ears.session)
         assert (await raw.ask("tools/list")).status == 200
         assert (await raw.http("DELETE")).status == 200
-        assert (await raw.ask("tools/list")).status == 404
+        async with asyncio.timeout(PATIENCE):
+            while (status := (await raw.ask("tools/list")).status) == 502:  # the server may break off what is asked while it ends a session
+                pass
+        assert status == 404
         with pytest.raises(MCPError, match="Session not found"):
             await client.list_tools()
     async with program(served, "legacy", ears) as client:
